@@ -1,0 +1,1 @@
+"""What an SVSM must keep, written once: proved by solvers and executed as the oracle."""

@@ -1,0 +1,35 @@
+"""What proofs lean on without proving it, named so that every report can print it."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Assumption:
+    """One thing taken as given: `name` is printed, `says` is the claim."""
+
+    name: str
+    says: str
+
+
+SERIAL_STEPS = Assumption(
+    "serial-steps",
+    "steps on one bitmap do not overlap: the caller holds a lock, or one vCPU calls at a time",
+)
+LEAST_ELEMENT = Assumption(
+    "least-element",
+    "a non-empty set of page numbers has a least one (names the witness of `all` and `none`)",
+)
+INDUCTION = Assumption(
+    "induction",
+    "what holds at the start and is kept by each round holds at the end (joins base, step, exit)",
+)
+COUNTING = Assumption(
+    "counting",
+    "a count is the one function with count(a, a) = 0 and count(a, b+1) = count(a, b) + [b in set]",
+)
+FILL_CONTRACT = Assumption(
+    "fill-contract",
+    "filling words [i, j) with v makes each of them v and touches no other (memset's contract)",
+)
+
+ALL = (SERIAL_STEPS, LEAST_ELEMENT, INDUCTION, COUNTING, FILL_CONTRACT)

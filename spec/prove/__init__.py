@@ -1,0 +1,1 @@
+"""From rules and sentences to obligations, and from obligations to verdicts."""

@@ -1,0 +1,187 @@
+"""The obligations of one subject: every (rule, case) against every invariant that speaks of it."""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from spec.assumptions import SERIAL_STEPS
+from spec.invariant import Claim, Invariant, Moment, StateSentence, moment
+from spec.prove.obligation import Obligation, Query
+from spec.prove.world import Symbolic, World, record
+from spec.rule import Case, Rule, is_accepted, step, taken
+from spec.sources import definition
+from spec.terms import Bool, Word, all_of, any_of, implies
+
+@dataclass(frozen=True)
+class Subject:
+    """Rules that share a state, what is true between their steps, and what each must make true.
+
+    bridges: what follows of a well-formed state, proved once so that other proofs can lean on it.
+    touched: the pages that a step's operands name. lemmas: further obligations.
+    """
+
+    id: str
+    state: type
+    rules: tuple[Rule, ...]
+    well_formed: tuple[StateSentence, ...]
+    bridges: tuple[StateSentence, ...]
+    invariants: tuple[Invariant, ...]
+    touched: Callable[[Any, Any], Sequence[Word]]
+    lemmas: Callable[[], Sequence[Obligation]]
+
+
+def situation(subject: Subject, rule: Rule, world: World) -> tuple[Any, Any, tuple[Case, ...]]:
+    """An arbitrary state, arbitrary operands, and the cases of `rule` for them."""
+    state = record(world, subject.state, "s")
+    op = record(world, rule.operands, "op")
+    return state, op, rule(state, op)
+
+
+def well_formed(subject: Subject, state: Any, world: World, points: Sequence[Word]) -> list[Bool]:
+    """What is true between steps, looked at at `points`."""
+    return everywhere(subject.well_formed, state, world, points)
+
+
+def everywhere(
+    sentences: Sequence[StateSentence], state: Any, world: World, points: Sequence[Word]
+) -> list[Bool]:
+    """Each of `sentences`, looked at at `points`."""
+
+    def about(sentence: StateSentence) -> list[Bool]:
+        return world.everywhere(lambda q: sentence(state, q), points)
+
+    return [said for sentence in sentences for said in about(sentence)]
+
+
+def find(cases: Sequence[Case], name: str) -> Case:
+    """The case called `name`."""
+    return next(case for case in cases if case.name == name)
+
+
+def _supposing(
+    subject: Subject, state: Any, cases: Sequence[Case], name: str, world: World, points: list[Word]
+) -> list[Bool]:
+    return [
+        taken(cases, name),
+        *well_formed(subject, state, world, points),
+        *world.facts(points),
+    ]
+
+
+def step_obligation(subject: Subject, rule: Rule, case: Case, inv: Invariant) -> Obligation:
+    """That `inv` holds of every step of `rule` that takes `case`."""
+
+    def ask(world: World) -> Query:
+        state, op, cases = situation(subject, rule, world)
+        m = moment(rule, state, op, find(cases, case.name))
+        p = world.word("p")
+        points = [p, *subject.touched(state, op)]
+        further = [*points, *(inv.points(m) if inv.points else ())]
+        said = inv.sentence(m, p)
+        claim = said if isinstance(said, Claim) else Claim(True, said)
+        then = claim.then
+        if inv.suppose is not None:
+            then = implies(all_of(*_suppositions(inv, m, world, further)), then)
+        hypotheses = _supposing(subject, state, cases, case.name, world, points)
+        hypotheses += everywhere(inv.uses, state, world, further)
+        return Query(hypotheses, [then], claim.given)
+
+    return Obligation(
+        f"{rule.id}.{case.name}/{inv.name}",
+        inv.claim,
+        inv.source,
+        ask,
+        inv.given or (SERIAL_STEPS,),
+    )
+
+
+def _suppositions(
+    inv: Invariant, m: Moment, world: World, points: Sequence[Word]
+) -> list[Bool]:
+    suppose = inv.suppose
+    return [] if suppose is None else world.everywhere(lambda q: suppose(m, q), points)
+
+
+def kept_obligation(
+    subject: Subject, rule: Rule, case: Case, sentence: StateSentence
+) -> Obligation:
+    """That a state sentence true before a step is true after it."""
+
+    def ask(world: World) -> Query:
+        state, op, cases = situation(subject, rule, world)
+        p = world.word("p")
+        after = find(cases, case.name).state
+        points = [p, *subject.touched(state, op)]
+        hypotheses = _supposing(subject, state, cases, case.name, world, points)
+        hypotheses += [bridge(state, p) for bridge in subject.bridges]
+        return Query(hypotheses, [sentence(after, p)])
+
+    claim = (sentence.__doc__ or "").strip()
+    return Obligation(
+        f"{rule.id}.{case.name}/{sentence.__name__}", claim, rule.source, ask, (SERIAL_STEPS,)
+    )
+
+
+def bridge_obligation(subject: Subject, sentence: StateSentence) -> Obligation:
+    """That a sentence follows of every well-formed state."""
+
+    def ask(world: World) -> Query:
+        state, p = record(world, subject.state, "s"), world.word("p")
+        return Query(well_formed(subject, state, world, [p]), [sentence(state, p)])
+
+    claim = (sentence.__doc__ or "").strip()
+    source = definition("the two ways to name a page")
+    return Obligation(f"{subject.id}/{sentence.__name__}", claim, source, ask)
+
+
+def reached_obligation(subject: Subject, rule: Rule, case: Case) -> Obligation:
+    """That a case is taken by some step from some well-formed state."""
+
+    def ask(world: World) -> Query:
+        state, op, cases = situation(subject, rule, world)
+        points = [world.word("p"), *subject.touched(state, op)]
+        return Query(_supposing(subject, state, cases, case.name, world, points), [])
+
+    return Obligation(
+        f"{rule.id}.{case.name}/is_reached",
+        f"Some step of {rule.name} takes the case {case.name}.",
+        rule.source,
+        ask,
+        method="witness",
+    )
+
+
+def exhaustive_obligation(subject: Subject, rule: Rule) -> Obligation:
+    """That some case of a rule is always taken."""
+
+    def ask(world: World) -> Query:
+        state, _, cases = situation(subject, rule, world)
+        p = world.word("p")
+        hypotheses = [*well_formed(subject, state, world, [p]), *world.facts([p])]
+        return Query(hypotheses, [any_of(False, *(case.when for case in cases))])
+
+    return Obligation(
+        f"{rule.id}/some_case_is_taken",
+        f"Whatever {rule.name} is asked, one of its cases is taken.",
+        definition("a rule is total"),
+        ask,
+    )
+
+
+def matrix(subject: Subject) -> Iterator[Obligation]:
+    """Every obligation of a subject, in a fixed order."""
+    for bridge in subject.bridges:
+        yield bridge_obligation(subject, bridge)
+    for rule in subject.rules:
+        yield exhaustive_obligation(subject, rule)
+        _, _, cases = situation(subject, rule, Symbolic())
+        for case in cases:
+            yield reached_obligation(subject, rule, case)
+            writes = is_accepted(rule, case) and case.state is not cases[0].state
+            if writes or len(cases) == 1:
+                for sentence in subject.well_formed:
+                    yield kept_obligation(subject, rule, case, sentence)
+            for inv in subject.invariants:
+                if inv.speaks_of(rule, case):
+                    yield step_obligation(subject, rule, case, inv)
+    yield from subject.lemmas()

@@ -1,0 +1,179 @@
+"""An obligation: something to be shown, as a function from a world to a query."""
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import z3
+
+from spec.assumptions import Assumption
+from spec.prove.solvers import ASK, Answer, Budget, text_of
+from spec.prove.verdict import Result, Verdict, Witness
+from spec.prove.world import Concrete, Symbolic, World
+from spec.sources import Source
+from spec.terms import Bool, all_of, negate, truth
+
+
+@dataclass(frozen=True)
+class Query:
+    """Where all of `hypotheses` and `given` hold, each of `then` is to hold."""
+
+    hypotheses: Sequence[Bool]
+    then: Sequence[Bool]
+    given: Bool = True
+
+
+@dataclass(frozen=True)
+class Obligation:
+    """One thing to be shown.
+
+    `ask` writes it in a world. `method` is `witness` where it is to be shown that `given` can be
+    (then is empty); anything else is to be proved.
+    """
+
+    id: str
+    claim: str
+    source: Source
+    ask: Callable[[World], Query]
+    assumptions: tuple[Assumption, ...] = ()
+    method: str = "pointwise"
+
+
+@dataclass
+class Cache:
+    """Answers to texts asked before: many obligations share an antecedent."""
+
+    answers: dict[str, Answer]
+
+    def ask(self, text: str, budget: Budget) -> Answer:
+        """z3's answer to `text`."""
+        if text not in self.answers:
+            self.answers[text] = ASK["z3"](text, budget)
+        return self.answers[text]
+
+
+def texts(obligation: Obligation) -> dict[str, str]:
+    """The SMT-LIB texts of an obligation: `possible` is to be sat, each `goal-N` unsat."""
+    query = obligation.ask(Symbolic())
+    return dict(zip(_labels(query), _texts(query), strict=True))
+
+
+def _labels(query: Query) -> list[str]:
+    return ["possible", *(f"goal-{i}" for i in range(len(query.then)))]
+
+
+def _texts(query: Query) -> list[str]:
+    base = [truth(h) for h in (*query.hypotheses, query.given) if h is not True]
+    return [text_of(base), *(text_of([*base, truth(negate(goal))]) for goal in query.then)]
+
+
+def prove(
+    obligation: Obligation, solvers: Sequence[str], budget: Budget, cache: Cache | None = None
+) -> Result:
+    """What `solvers` make of an obligation; with more than one, two must agree on `PROVED`."""
+    began = time.perf_counter()
+    world = Symbolic()
+    query = obligation.ask(world)
+    possible, *goals = _texts(query)
+    started = time.perf_counter()
+    known = (cache or Cache({})).ask(possible, budget)
+    rlimit, answers = known.rlimit, {name: "unsat" for name in solvers}
+    refuting: Answer | None = None
+    if obligation.method == "witness":
+        answers = {name: _shown(name, possible, known, budget) for name in solvers}
+    for goal in goals:
+        for name in solvers:
+            answer = ASK[name](goal, budget)
+            rlimit += answer.rlimit
+            answers[name] = _worse(answers[name], answer.word)
+            if answer.word == "sat" and refuting is None:
+                refuting = answer if answer.model is not None else ASK["z3"](goal, budget)
+    spent = time.perf_counter() - started
+    witness = None
+    if refuting is not None and refuting.model is not None:
+        witness = replay(obligation, world, refuting.model)
+    elif obligation.method == "witness" and known.model is not None:
+        witness = replay(obligation, world, known.model)
+    verdict, reason = _verdict(obligation, known.word, answers, witness)
+    return Result(
+        id=obligation.id,
+        verdict=str(verdict),
+        method=obligation.method,
+        solvers={name: _spoken(word) for name, word in answers.items()},
+        rlimit=rlimit,
+        seconds=round(time.perf_counter() - began, 6),
+        solver_seconds=round(spent, 6),
+        citation=str(obligation.source),
+        assumptions=[a.name for a in obligation.assumptions],
+        claim=obligation.claim,
+        reason=reason,
+        witness=witness if verdict is Verdict.REFUTED or verdict is Verdict.ERROR else None,
+    )
+
+
+def _shown(name: str, text: str, known: Answer, budget: Budget) -> str:
+    word = known.word if name == "z3" else ASK[name](text, budget).word
+    return {"sat": "unsat", "unsat": "sat"}.get(word, word)
+
+
+def _worse(left: str, right: str) -> str:
+    ranks = ("unsat", "unknown", "sat")
+    return max(left, right, key=lambda word: ranks.index(word.split(":")[0]))
+
+
+def _spoken(word: str) -> str:
+    plain = {"unsat": Verdict.PROVED, "sat": Verdict.REFUTED}
+    return str(plain[word]) if word in plain else word.replace("unknown", str(Verdict.UNKNOWN))
+
+
+def _verdict(
+    obligation: Obligation, possible: str, answers: dict[str, str], witness: Witness | None
+) -> tuple[Verdict, str]:
+    words = [word.split(":")[0] for word in answers.values()]
+    must_agree = min(2, len(words))
+    if "sat" in words and "unsat" in words:
+        return Verdict.DISAGREE, f"the solvers disagree: {answers}"
+    if possible == "unsat":
+        return Verdict.VACUOUS, "what it supposes cannot be"
+    if possible != "sat":
+        return Verdict.UNKNOWN, f"what it supposes was not shown to be possible ({possible})"
+    if "sat" in words:
+        if witness is None or not witness.replays:
+            return Verdict.ERROR, "the refuting values do not replay in the oracle"
+        return Verdict.REFUTED, "refuted by the values shown"
+    if words.count("unsat") < must_agree:
+        told = next((word for word in answers.values() if word != "unsat"), "")
+        return Verdict.UNKNOWN, told.removeprefix("unknown: ")
+    if obligation.method == "witness" and not (witness and witness.replays):
+        return Verdict.ERROR, "the values that show it do not replay in the oracle"
+    return Verdict.PROVED, ""
+
+
+def replay(obligation: Obligation, world: Symbolic, model: Any) -> Witness:
+    """The model's values, and whether they refute (or show) the obligation on plain numbers."""
+    values = {
+        d.name(): str(model[d])
+        for d in sorted(model.decls(), key=lambda d: str(d.name()))
+        if d.arity() == 0
+    }
+    replays = False
+    for otherwise in ("clear", "claimed"):
+        query = obligation.ask(Concrete(model, world, otherwise))
+        supposed = all(_holds(h) for h in (*query.hypotheses, query.given))
+        broken = not all(_holds(goal) for goal in query.then)
+        replays = supposed and (broken or obligation.method == "witness")
+        if replays:
+            break
+    return Witness({name: _short(text) for name, text in values.items()}, replays)
+
+
+def _holds(term: Bool) -> bool:
+    return z3.is_true(z3.simplify(term)) if isinstance(term, z3.ExprRef) else bool(term)
+
+
+def _short(text: str) -> str:
+    return hex(int(text)) if text.isdigit() else text
+
+
+__all__ = ["Cache", "Obligation", "Query", "all_of", "prove", "replay", "texts"]

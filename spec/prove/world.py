@@ -1,0 +1,159 @@
+"""Where the values of an obligation come from: fresh constants, or a solver's counterexample.
+
+An obligation is written once as a function of a world. In the `Symbolic` world it becomes a
+formula; in a `Concrete` world, made from a solver's model, the very same text is executed on
+plain numbers. A refutation counts only if it replays there.
+"""
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+import z3
+
+from spec.pages import Book, ListedPages, ListedWords, Pages, SymbolicPages, SymbolicWords, Words
+from spec.rule import hints, kind
+from spec.terms import WIDTH, Bits, Bool, PageSet, Word, WordTable
+
+
+class World(Protocol):
+    """A source of arbitrary values, each by name."""
+
+    def word(self, name: str) -> Word:
+        """An arbitrary 64-bit word."""
+
+    def flag(self, name: str) -> Bool:
+        """An arbitrary truth value."""
+
+    def pages(self, name: str, span: tuple[Word, Word]) -> Pages:
+        """An arbitrary set; a concrete one has no page outside `span` but where one was seen."""
+
+    def words(self, name: str) -> Words:
+        """An arbitrary table of words."""
+
+    def everywhere(self, sentence: Callable[[Word], Bool], points: Sequence[Word]) -> list[Bool]:
+        """What a sentence that is taken to hold of every page says, where it is looked at."""
+
+    def facts(self, points: Sequence[Word]) -> list[Bool]:
+        """What was asked of many pages at once says, where it is looked at."""
+
+
+def record(world: World, shape: type, prefix: str) -> Any:
+    """An instance of the dataclass `shape` with an arbitrary value in every field."""
+    values: dict[str, Any] = {}
+    for name, annotation in hints(shape).items():
+        called, mark = f"{prefix}_{name}", kind(annotation)
+        match mark:
+            case Bits(width):
+                values[name] = world.flag(called) if width == 1 else world.word(called)
+            case PageSet():
+                values[name] = world.pages(called, shape(**values, **{name: None}).span())
+            case WordTable():
+                values[name] = world.words(called)
+            case None:
+                values[name] = record(world, annotation, called)
+    return shape(**values)
+
+
+@dataclass
+class Symbolic:
+    """Every value is a fresh constant; remembers what was asked of it, for `Concrete`."""
+
+    book: Book = field(default_factory=Book)
+    places: dict[str, list[Word]] = field(default_factory=dict)
+
+    def word(self, name: str) -> Word:
+        """A 64-bit constant."""
+        return z3.BitVec(name, WIDTH)
+
+    def flag(self, name: str) -> Bool:
+        """A Boolean constant."""
+        return z3.Bool(name)
+
+    def pages(self, name: str, span: tuple[Word, Word]) -> SymbolicPages:
+        """A set by an uninterpreted predicate."""
+        return SymbolicPages(self._function(name, z3.BoolSort()), self.book)
+
+    def words(self, name: str) -> SymbolicWords:
+        """A table by an uninterpreted function."""
+        return SymbolicWords(self._function(name, z3.BitVecSort(WIDTH)))
+
+    def _function(self, name: str, answers: Any) -> Callable[[Word], Any]:
+        function: Any = z3.Function(name, z3.BitVecSort(WIDTH), answers)
+        asked = self.places.setdefault(name, [])
+
+        def of(place: Word) -> Any:
+            asked.append(place)
+            return function(place)
+
+        return of
+
+    def everywhere(self, sentence: Callable[[Word], Bool], points: Sequence[Word]) -> list[Bool]:
+        """The sentence at `points` and where the facts in the book look."""
+        return [sentence(q) for q in (*points, *self.book.places())]
+
+    def facts(self, points: Sequence[Word]) -> list[Bool]:
+        """The instances of the book's facts."""
+        return self.book.instances(points)
+
+
+@dataclass
+class Concrete:
+    """Every value is a number read from a model; sets are built around the pages it speaks of."""
+
+    model: Any
+    symbolic: Symbolic
+    otherwise: str = "clear"
+    edges: set[int] = field(default_factory=set)
+
+    def word(self, name: str) -> int:
+        """The model's number for a constant."""
+        return self._number(z3.BitVec(name, WIDTH))
+
+    def flag(self, name: str) -> bool:
+        """The model's truth value for a constant."""
+        return z3.is_true(self.model.eval(z3.Bool(name), model_completion=True))
+
+    def _number(self, term: Any) -> int:
+        return int(self.model.eval(term, model_completion=True).as_long())
+
+    def _spoken_of(self, name: str, answers: Any) -> Iterable[tuple[int, Any]]:
+        function: Any = z3.Function(name, z3.BitVecSort(WIDTH), answers)
+        places = {self._number(place) for place in self.symbolic.places.get(name, [])}
+        for place in sorted(places):
+            at = function(z3.BitVecVal(place, WIDTH))
+            yield place, self.model.eval(at, model_completion=True)
+
+    def pages(self, name: str, span: tuple[Word, Word]) -> ListedPages:
+        """The model's set where the proof looked, and `otherwise` elsewhere in asked ranges."""
+        made = ListedPages()
+        for fact in self.symbolic.book.facts.values():
+            first, stop = self._number(fact.first), self._number(fact.stop)
+            holds = z3.is_true(self.model.eval(fact.flag, model_completion=True))
+            if fact.value:
+                reached = stop if holds else self._number(fact.witness)
+                made = made.with_range(first, min(reached, stop), True)
+        spoken = list(self._spoken_of(name, z3.BoolSort()))
+        if self.otherwise == "claimed" and spoken:
+            places = [place for place, _ in spoken]
+            made = made.with_range(min(places), max(places) + 1, True)
+        made = made.with_range(0, span[0], False).with_range(span[1], 1 << WIDTH, False)
+        for place, value in spoken:
+            made = made.with_range(place, place + 1, z3.is_true(value))
+        self.edges.update(made.bounds[:4096])
+        return made
+
+    def words(self, name: str) -> ListedWords:
+        """The model's words where the proof looked, zero elsewhere."""
+        spoken = list(self._spoken_of(name, z3.BitVecSort(WIDTH)))
+        table = ((place, int(value.as_long())) for place, value in spoken)
+        return ListedWords(tuple((place, value) for place, value in table if value))
+
+    def everywhere(self, sentence: Callable[[Word], Bool], points: Sequence[Word]) -> list[Bool]:
+        """The sentence at `points` and at each page next to an edge of a set."""
+        near = {max(0, edge + d) for edge in self.edges for d in (-1, 0)}
+        return [sentence(q) for q in sorted({*points, *near})]
+
+    def facts(self, points: Sequence[Word]) -> list[Bool]:
+        """Nothing: a plain set answers for itself."""
+        return []

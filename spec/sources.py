@@ -1,0 +1,49 @@
+"""Citations as data: where a rule, an invariant or a number comes from."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Source:
+    """One place in one document."""
+
+    document: str
+    place: str
+
+    def __str__(self) -> str:
+        return f"{self.document}, {self.place}"
+
+
+def apm2(section: str) -> Source:
+    """AMD64 Architecture Programmer's Manual, volume 2 (24593)."""
+    return Source("AMD64 APM vol. 2 (24593)", f"section {section}")
+
+
+def apm3(instruction: str) -> Source:
+    """AMD64 Architecture Programmer's Manual, volume 3 (24594)."""
+    return Source("AMD64 APM vol. 3 (24594)", instruction)
+
+
+def svsm_spec(section: str) -> Source:
+    """Secure VM Service Module for SEV-SNP Guests (58019)."""
+    return Source("AMD SVSM specification (58019)", section)
+
+
+def coconut(path: str) -> Source:
+    """A file of the COCONUT-SVSM sources."""
+    return Source("COCONUT-SVSM", path)
+
+
+def coconut_pull(number: int) -> Source:
+    """A pull request of coconut-svsm/svsm."""
+    return Source("COCONUT-SVSM", f"pull request {number}")
+
+
+def decision(name: str) -> Source:
+    """A decision record of this project."""
+    return Source("svsm-conformance", f"docs/decisions/{name}.md")
+
+
+def definition(what: str) -> Source:
+    """A fact of arithmetic or a definition, not of any manual."""
+    return Source("by definition", what)

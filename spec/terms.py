@@ -1,0 +1,239 @@
+"""The words that rules are written in: branch-free, unsigned, total, 64 bits wide.
+
+The same call means the same thing on three kinds of argument: a Z3 term (a proof), a plain `int`
+or `bool` (the oracle), a numpy array (many oracles in step). On Z3 terms Python's own operators
+mislead: `bool(x == y)` is False, `<` and `>>` are signed, and Python's `int` does not wrap. So
+rules use `==` and `!=` from Python and everything else from here; a test over the syntax tree
+of every rule keeps it so.
+"""
+
+from dataclasses import dataclass
+from typing import Annotated, Any, TypeAlias
+
+import numpy as np
+import z3
+
+WIDTH = 64
+MASK = (1 << WIDTH) - 1
+
+Word: TypeAlias = Any
+"""A 64-bit word: `int`, `z3.BitVecRef` or a uint64 array."""
+Bool: TypeAlias = Any
+"""A truth value: `bool`, `z3.BoolRef` or a bool array."""
+
+
+@dataclass(frozen=True)
+class Bits:
+    """The width in bits of an annotated field; read by `constants`, strategies and codecs."""
+
+    width: int
+
+
+@dataclass(frozen=True)
+class WordTable:
+    """Marks an annotated field as a table of 64-bit words."""
+
+
+@dataclass(frozen=True)
+class PageSet:
+    """Marks an annotated field as a set of frame numbers in the `span` of its record."""
+
+
+Gpa: TypeAlias = Annotated[Word, Bits(64)]
+"""A guest physical address in bytes."""
+Count: TypeAlias = Annotated[Word, Bits(64)]
+"""A number of things."""
+Flag: TypeAlias = Annotated[Bool, Bits(1)]
+"""Yes or no."""
+
+
+def is_symbolic(term: object) -> bool:
+    """Whether `term` is a Z3 term."""
+    return isinstance(term, z3.AstRef)
+
+
+def is_array(term: object) -> bool:
+    """Whether `term` is a numpy array or scalar."""
+    return isinstance(term, np.ndarray | np.generic)
+
+
+def word(value: Word) -> Word:
+    """`value` as a Z3 term: a number becomes a 64-bit constant, a term stays."""
+    return value if is_symbolic(value) else z3.BitVecVal(int(value), WIDTH)
+
+
+def truth(value: Bool) -> Bool:
+    """`value` as a Z3 term: a bool becomes a constant, a term stays."""
+    return value if is_symbolic(value) else z3.BoolVal(bool(value))
+
+
+# Truth values
+
+
+def all_of(*terms: Bool) -> Bool:
+    """Every one of `terms` holds."""
+    if any(map(is_symbolic, terms)):
+        return z3.And(*(truth(t) for t in terms)) if len(terms) > 1 else terms[0]
+    if any(map(is_array, terms)):
+        return np.logical_and.reduce(np.broadcast_arrays(*terms))
+    return all(terms)
+
+
+def any_of(*terms: Bool) -> Bool:
+    """At least one of `terms` holds."""
+    if any(map(is_symbolic, terms)):
+        return z3.Or(*(truth(t) for t in terms)) if len(terms) > 1 else terms[0]
+    if any(map(is_array, terms)):
+        return np.logical_or.reduce(np.broadcast_arrays(*terms))
+    return any(terms)
+
+
+def negate(term: Bool) -> Bool:
+    """`term` does not hold."""
+    if is_symbolic(term):
+        return z3.Not(term)
+    return np.logical_not(term) if is_array(term) else not term
+
+
+def implies(given: Bool, then: Bool) -> Bool:
+    """Where `given` holds, `then` holds."""
+    if is_symbolic(given) or is_symbolic(then):
+        return z3.Implies(truth(given), truth(then))
+    return any_of(negate(given), then)
+
+
+def same(left: Bool, right: Bool) -> Bool:
+    """Two truth values agree."""
+    return left == right
+
+
+def pick(condition: Bool, yes: Any, no: Any) -> Any:
+    """`yes` where `condition` holds, else `no`; both are evaluated."""
+    if isinstance(condition, bool):
+        return yes if condition else no
+    if is_symbolic(condition):
+        if isinstance(yes, bool) or isinstance(no, bool):
+            return z3.If(condition, truth(yes), truth(no))
+        as_term = word if isinstance(yes, int) and isinstance(no, int) else _unchanged
+        return z3.If(condition, as_term(yes), as_term(no))
+    return np.where(condition, yes, no)
+
+
+def _unchanged(value: Any) -> Any:
+    return value
+
+
+# Unsigned order
+
+
+def below(left: Word, right: Word) -> Bool:
+    """`left` is less than `right`, unsigned."""
+    if is_symbolic(left) or is_symbolic(right):
+        return z3.ULT(*_pair(left, right))
+    return left < right
+
+
+def at_most(left: Word, right: Word) -> Bool:
+    """`left` is less than or equal to `right`, unsigned."""
+    if is_symbolic(left) or is_symbolic(right):
+        return z3.ULE(*_pair(left, right))
+    return left <= right
+
+
+def within(page: Word, first: Word, stop: Word) -> Bool:
+    """`page` lies in the half-open range `[first, stop)`."""
+    return all_of(at_most(first, page), below(page, stop))
+
+
+def _pair(left: Word, right: Word) -> tuple[Word, Word]:
+    width = left.size() if is_symbolic(left) else right.size()
+    return tuple(  # type: ignore[return-value]
+        t if is_symbolic(t) else z3.BitVecVal(int(t), width) for t in (left, right)
+    )
+
+
+# Arithmetic on 64-bit words: wraps, as the machine's does
+
+
+def plus(left: Word, right: Word) -> Word:
+    """The sum modulo 2**64."""
+    return _wrapped(left + right)
+
+
+def minus(left: Word, right: Word) -> Word:
+    """The difference modulo 2**64."""
+    return _wrapped(left - right)
+
+
+def bits_and(left: Word, right: Word) -> Word:
+    """The bits set in both."""
+    return left & right
+
+
+def bits_or(left: Word, right: Word) -> Word:
+    """The bits set in either."""
+    return left | right
+
+
+def bits_not(term: Word) -> Word:
+    """The bits not set in `term`."""
+    return _wrapped(~term)
+
+
+def shift_left(term: Word, amount: Word) -> Word:
+    """`term` times 2**amount modulo 2**64; zero once `amount` reaches 64."""
+    if is_symbolic(term) or is_symbolic(amount):
+        return word(term) << word(amount)
+    if is_array(term) or is_array(amount):
+        shifted = np.left_shift(term, np.minimum(amount, np.uint64(WIDTH - 1)))
+        return np.where(np.less(amount, WIDTH), shifted, np.uint64(0))
+    return (term << amount) & MASK if amount < WIDTH else 0
+
+
+def shift_right(term: Word, amount: Word) -> Word:
+    """`term` divided by 2**amount, rounded down; zero once `amount` reaches 64."""
+    if is_symbolic(term) or is_symbolic(amount):
+        return z3.LShR(word(term), word(amount))
+    if is_array(term) or is_array(amount):
+        shifted = np.right_shift(term, np.minimum(amount, np.uint64(WIDTH - 1)))
+        return np.where(np.less(amount, WIDTH), shifted, np.uint64(0))
+    return term >> amount if amount < WIDTH else 0
+
+
+def _wrapped(value: Word) -> Word:
+    return value & MASK if isinstance(value, int) else value
+
+
+# Exact numbers: for sentences about what a 64-bit check ought to mean
+
+
+EXACT_WIDTH = 96
+
+
+def exact(term: Word) -> Word:
+    """`term` as a number on which `+` and `*` below 2**96 do not wrap (symbolic or plain only)."""
+    if not is_symbolic(term):
+        return int(term)
+    return z3.ZeroExt(EXACT_WIDTH - term.size(), term)
+
+
+def bit(term: Word, place: Word) -> Bool:
+    """Bit `place` of `term`; none is set from 64 on."""
+    if is_symbolic(term) and isinstance(place, int) and place < WIDTH:
+        return z3.Extract(place, place, term) == 1
+    return bits_and(shift_right(term, place), 1) == 1
+
+
+def remainder(term: Word, size: int) -> Word:
+    """What is left of the exact number `term` after division by `size`, which is not 0."""
+    return z3.URem(term, size) if is_symbolic(term) else term % size
+
+
+def quotient(term: Word, size: int) -> Word:
+    """The exact number `term` divided by `size`, rounded down; `size` is not 0."""
+    return z3.UDiv(term, z3.BitVecVal(size, term.size())) if is_symbolic(term) else term // size
+
+
+def low_word(term: Word) -> Word:
+    """The exact number `term` modulo 2**64, as a word."""
+    return z3.Extract(WIDTH - 1, 0, term) if is_symbolic(term) else term & MASK
