@@ -1,0 +1,3 @@
+from impl._pure import EmptyCall as EmptyCall
+from impl._pure import PlainWords as PlainWords
+from impl._pure import ValidationBitmap as ValidationBitmap

@@ -1,0 +1,495 @@
+# cython: language_level=3, binding=True, boundscheck=False, wraparound=False
+# cython: cdivision=True, initializedcheck=False, embedsignature=False
+"""The compiled twin of `_pure`: the same names, parameters, docstrings and answers.
+
+`_words.pxd` has the kernels, `_steps.pxd` the checks; here the class adds memory, the GIL and
+buffers. The file is long because the docstrings stand in both twins.
+"""
+
+cimport cython
+from cpython.buffer cimport PyBUF_SIMPLE, PyBuffer_Release, PyObject_GetBuffer
+from cpython.long cimport PyLong_Check
+from cpython.pythread cimport (
+    PyThread_acquire_lock,
+    PyThread_allocate_lock,
+    PyThread_free_lock,
+    PyThread_release_lock,
+    PyThread_type_lock,
+    NOWAIT_LOCK,
+    WAIT_LOCK,
+)
+from libc.stdint cimport INT64_MIN, UINT64_MAX, int64_t, uint64_t
+from libc.stdlib cimport free, malloc
+from libc.string cimport memcmp, memcpy, memset
+
+import operator
+
+from impl._steps cimport (
+    MIXED,
+    OP_EXPORT_WORDS,
+    OP_IMPORT_WORDS,
+    PAGE_4K,
+    PAGE_SHIFT,
+    PageStep,
+    RangeStep,
+    Region,
+    record,
+    slack_of,
+    step,
+    step_claim_2m,
+    step_claim_4k,
+    step_claim_range,
+    step_count,
+    step_create,
+    step_export,
+    step_fill,
+    step_first_unclaimed,
+    step_import,
+    step_query,
+    step_release_2m,
+    step_release_4k,
+    step_release_range,
+    step_test_range,
+)
+from impl._words cimport bitmap_alloc, words_sum
+from impl.abi import ADDRESS_LIMIT, MAX_PAGES, Status
+
+cdef enum:
+    # From this many words on (64 KiB, 2 GiB of guest) letting go of the GIL pays for itself.
+    LONG_WORDS = 8192
+
+# What `step_create` answers when there is no memory; no status is as low.
+cdef int64_t NO_MEMORY = INT64_MIN
+
+
+cdef inline uint64_t u64(object value) except? 1:
+    # Cython alone would take 1.5 for 1; what is an integer to `operator.index` is one here.
+    return value if PyLong_Check(value) else operator.index(value)
+
+
+cdef object checked(str name, object data, bint writable=True):
+    # Cython alone would take None, and raise BufferError where the other twin does not.
+    view = memoryview(data)
+    if not view.c_contiguous:
+        raise ValueError(f"{name} must be C-contiguous")
+    if writable and view.readonly:
+        raise ValueError(f"{name} is read-only")
+    return view
+
+
+@cython.final
+cdef class ValidationBitmap:
+    """The pages of one guest region that are claimed, one bit each.
+
+    Bit i % 64 of word i // 64 is page i counted from the region's base; words are uint64, and
+    the bits of the last word beyond the region are zero. Addresses are bytes, ranges are
+    half-open. Every step answers one signed 64-bit integer: its result, or minus a `Status`,
+    and then nothing has changed. A new bitmap has no region: every address is OUTSIDE.
+
+    max_pages: most pages that `create` accepts, 1 to 2**40.
+    mixed_2m: the refusal of a 2 MiB step over mixed bits, MIXED or SIZE_MISMATCH.
+
+    Raises: ValueError for those two; in every method OverflowError for an integer outside
+    0 to 2**64 - 1 and TypeError for what is not an integer.
+    """
+
+    cdef Region r
+    # Long steps run without the GIL and own `lock`. While anyone owns it or waits for it,
+    # `users` is above 0 and every step takes its turn; else a short step needs no more
+    # exclusion than the GIL, which it keeps from its first look to its last.
+    cdef int users
+    cdef PyThread_type_lock lock
+
+    def __cinit__(self, max_pages=1 << 28, mixed_2m=MIXED):
+        cap, mixed = operator.index(max_pages), operator.index(mixed_2m)
+        if not 1 <= cap <= MAX_PAGES:
+            raise ValueError(f"max_pages is {cap}, must be 1 to {MAX_PAGES}")
+        if mixed not in (Status.MIXED, Status.SIZE_MISMATCH):
+            raise ValueError(f"mixed_2m is {mixed}, must be MIXED (8) or SIZE_MISMATCH (9)")
+        self.r.max_pages = cap
+        self.r.mixed_2m = mixed
+        self.lock = PyThread_allocate_lock()
+        if self.lock == NULL:
+            raise MemoryError
+
+    def __dealloc__(self):
+        free(self.r.words)
+        if self.lock != NULL:
+            PyThread_free_lock(self.lock)
+
+    cdef void hold(self) noexcept:
+        self.users += 1
+        if not PyThread_acquire_lock(self.lock, NOWAIT_LOCK):
+            with nogil:
+                PyThread_acquire_lock(self.lock, WAIT_LOCK)
+
+    cdef void drop(self) noexcept:
+        PyThread_release_lock(self.lock)
+        self.users -= 1
+
+    cdef int64_t at_page(self, PageStep call, uint64_t gpa) noexcept:
+        cdef int64_t answer
+        self.hold()
+        answer = call(&self.r, gpa)
+        self.drop()
+        return answer
+
+    cdef int64_t over_range(self, RangeStep call, uint64_t first, uint64_t stop) noexcept:
+        cdef int64_t answer
+        if not self.users and stop - first < <uint64_t>64 * LONG_WORDS * PAGE_4K:
+            return call(&self.r, first, stop)
+        self.hold()
+        with nogil:
+            answer = call(&self.r, first, stop)
+        self.drop()
+        return answer
+
+    @property
+    def base(self):
+        """Byte address of the region's first page; 0 without a region."""
+        cdef uint64_t base
+        self.hold()
+        base = self.r.base
+        self.drop()
+        return base
+
+    @property
+    def pages(self):
+        """Number of 4 KiB pages in the region; 0 without a region."""
+        cdef uint64_t pages
+        self.hold()
+        pages = self.r.pages
+        self.drop()
+        return pages
+
+    @property
+    def max_pages(self):
+        """Most pages that `create` accepts."""
+        return self.r.max_pages
+
+    @property
+    def mixed_2m(self):
+        """The refusal of a 2 MiB claim or release over mixed bits."""
+        return Status(self.r.mixed_2m)
+
+    def __sizeof__(self):
+        """Bytes of the object and of the words it owns."""
+        return object.__sizeof__(self) + 8 * self.r.n_words
+
+    def create(self, base, pages, claimed):
+        """Bytes of the bitmap that now records `pages` pages from `base`, alike in state.
+
+        claimed: 0 for no page, another number for every page.
+
+        Refuses: MISALIGNED, EMPTY, WRAPS (the end is 2**64 or more), ABOVE_LIMIT (the end is
+        above 2**52), OVER_CAP; the first that applies.
+        Raises: MemoryError, with the old region intact.
+        """
+        cdef uint64_t start = u64(base), n = u64(pages)
+        cdef bint ones = u64(claimed) != 0
+        cdef int64_t answer
+        self.hold()
+        with nogil:
+            answer = step_create(&self.r, start, n, ones)
+        self.drop()
+        if answer == NO_MEMORY:
+            raise MemoryError
+        return answer
+
+    def fill(self, claimed):
+        """0, when every page of the region is claimed, or with `claimed` 0 unclaimed."""
+        cdef bint ones = u64(claimed) != 0
+        cdef int64_t answer
+        if not self.users and self.r.n_words < LONG_WORDS:
+            return step_fill(&self.r, ones)
+        self.hold()
+        with nogil:
+            answer = step_fill(&self.r, ones)
+        self.drop()
+        return answer
+
+    def claim_4k(self, gpa):
+        """0, when the unclaimed 4 KiB page at `gpa` is now claimed.
+
+        Refuses: MISALIGNED, WRAPS, OUTSIDE, ALREADY_CLAIMED; the first that applies.
+        """
+        cdef uint64_t at = u64(gpa)
+        return step_claim_4k(&self.r, at) if not self.users else self.at_page(step_claim_4k, at)
+
+    def release_4k(self, gpa):
+        """0, when the claimed 4 KiB page at `gpa` is now unclaimed.
+
+        Refuses: MISALIGNED, WRAPS, OUTSIDE, NOT_CLAIMED; the first that applies.
+        """
+        cdef uint64_t at = u64(gpa)
+        return step_release_4k(&self.r, at) if not self.users else self.at_page(step_release_4k, at)
+
+    def claim_2m(self, gpa):
+        """0, when the 512 unclaimed pages of the 2 MiB page at `gpa` are now claimed.
+
+        Refuses: MISALIGNED, WRAPS, OUTSIDE, ALREADY_CLAIMED, `mixed_2m`; the first that applies.
+        """
+        cdef uint64_t at = u64(gpa)
+        return step_claim_2m(&self.r, at) if not self.users else self.at_page(step_claim_2m, at)
+
+    def release_2m(self, gpa):
+        """0, when the 512 claimed pages of the 2 MiB page at `gpa` are now unclaimed.
+
+        Refuses: MISALIGNED, WRAPS, OUTSIDE, NOT_CLAIMED, `mixed_2m`; the first that applies.
+        """
+        cdef uint64_t at = u64(gpa)
+        return step_release_2m(&self.r, at) if not self.users else self.at_page(step_release_2m, at)
+
+    def query(self, gpa):
+        """1 if the 4 KiB page at `gpa` is claimed, else 0.
+
+        Refuses: MISALIGNED, WRAPS, OUTSIDE; the first that applies.
+        """
+        cdef uint64_t at = u64(gpa)
+        return step_query(&self.r, at) if not self.users else self.at_page(step_query, at)
+
+    def claim_range(self, first, stop):
+        """0, when the unclaimed pages from `first` up to `stop` are now claimed.
+
+        Refuses: MISALIGNED, REVERSED, EMPTY, OUTSIDE, ALREADY_CLAIMED, MIXED; the first that
+        applies.
+        """
+        return self.over_range(step_claim_range, u64(first), u64(stop))
+
+    def release_range(self, first, stop):
+        """0, when the claimed pages from `first` up to `stop` are now unclaimed.
+
+        Refuses: MISALIGNED, REVERSED, EMPTY, OUTSIDE, NOT_CLAIMED, MIXED; the first that applies.
+        """
+        return self.over_range(step_release_range, u64(first), u64(stop))
+
+    def test_range(self, first, stop):
+        """0 if no page from `first` up to `stop` is claimed, 1 if all are, 2 if some are.
+
+        Refuses: MISALIGNED, REVERSED, EMPTY, OUTSIDE; the first that applies.
+        """
+        return self.over_range(step_test_range, u64(first), u64(stop))
+
+    def count(self, first, stop):
+        """Number of claimed pages from `first` up to `stop`.
+
+        Refuses: MISALIGNED, REVERSED, EMPTY, OUTSIDE; the first that applies.
+        """
+        return self.over_range(step_count, u64(first), u64(stop))
+
+    def first_unclaimed(self, first, stop):
+        """Byte address of the lowest unclaimed page from `first` up to `stop`.
+
+        Refuses: MISALIGNED, REVERSED, EMPTY, OUTSIDE, NONE_UNCLAIMED; the first that applies.
+        """
+        return self.over_range(step_first_unclaimed, u64(first), u64(stop))
+
+    def export_words(self, words):
+        """Number of words written into `words`, which then hold the bitmap.
+
+        words: shape (ceil(pages / 64),), uint64, writable.
+
+        Refuses: WRONG_LENGTH.
+        Raises: TypeError or ValueError for a buffer of another kind.
+        """
+        cdef uint64_t[::1] target = checked("words", words)
+        cdef uint64_t n = target.shape[0]
+        cdef int64_t answer
+        self.hold()
+        with nogil:
+            answer = step_export(&self.r, &target[0], n)
+        self.drop()
+        return answer
+
+    def import_words(self, words):
+        """0, when the bitmap holds exactly the bits of `words`.
+
+        words: shape (ceil(pages / 64),), uint64.
+
+        Refuses: WRONG_LENGTH, then SLACK_SET for a bit beyond the region in the last word.
+        Raises: TypeError or ValueError for a buffer of another kind.
+        """
+        cdef const uint64_t[::1] source = checked("words", words, False)
+        cdef uint64_t n = source.shape[0]
+        cdef int64_t answer
+        self.hold()
+        with nogil:
+            answer = step_import(&self.r, &source[0], n)
+        self.drop()
+        return answer
+
+    def words(self):
+        """A copy of the packed words, little-endian, 8 * ceil(pages / 64) bytes."""
+        self.hold()
+        try:
+            return (<const char *>self.r.words)[: 8 * self.r.n_words] if self.r.n_words else b""
+        finally:
+            self.drop()
+
+    def same(self, other):
+        """True if `other` records the same region with the same pages claimed.
+
+        Raises: TypeError unless `other` is a bitmap of the same twin.
+        """
+        cdef ValidationBitmap that
+        if not isinstance(other, ValidationBitmap):
+            raise TypeError(f"other is {type(other).__name__}, must be ValidationBitmap")
+        that = other
+        # With the GIL and no lock: to own both locks would need an order between bitmaps.
+        while self.users or that.users:
+            self.hold()
+            self.drop()
+            that.hold()
+            that.drop()
+        if self.r.base != that.r.base or self.r.pages != that.r.pages:
+            return False
+        return not self.r.n_words or memcmp(self.r.words, that.r.words, 8 * self.r.n_words) == 0
+
+    def load_state(self, base, pages, words):
+        """The bitmap is exactly this region and these bits; for test rigs.
+
+        words: contiguous buffer of 8 * ceil(pages / 64) bytes, little-endian uint64; with
+        `pages` 0 it is empty and there is no region.
+
+        Raises: ValueError if the parts do not fit together, with the old state intact.
+        """
+        cdef uint64_t start = u64(base), count = u64(pages)
+        cdef uint64_t n = (count >> 6) + ((count & 63) != 0)
+        cdef uint64_t *fresh = NULL
+        cdef Py_buffer buffer
+        view = memoryview(words)
+        if start & (PAGE_4K - 1) or start + PAGE_4K * int(count) > ADDRESS_LIMIT:
+            raise ValueError(f"base is {start}, must be a multiple of 4096, the end at most 2**52")
+        if count > self.r.max_pages:
+            raise ValueError(f"pages is {count}, must be at most {self.r.max_pages}")
+        if not view.c_contiguous or view.nbytes != 8 * n:
+            raise ValueError(f"words must be contiguous, of {8 * n} bytes")
+        if n:
+            PyObject_GetBuffer(view, &buffer, PyBUF_SIMPLE)
+            fresh = bitmap_alloc(n)
+            if fresh != NULL:
+                memcpy(fresh, buffer.buf, 8 * n)
+            PyBuffer_Release(&buffer)
+            if fresh == NULL:
+                raise MemoryError
+            if fresh[n - 1] & slack_of(count):
+                free(fresh)
+                raise ValueError("words has a bit set beyond the region's last page")
+        self.hold()
+        free(self.r.words)
+        self.r.words, self.r.n_words = fresh, n
+        self.r.base, self.r.pages, self.r.size = start, count, count << PAGE_SHIFT
+        self.drop()
+
+    def run(self, ops, payload, results, snapshots):
+        """Number of steps done: each row of `ops` is one call, in order.
+
+        ops: shape (n, 4), uint64: an `Opcode` and its arguments a, b, c. CREATE has base, pages,
+            claimed; FILL claimed; page steps gpa; range steps first, stop; EXPORT_WORDS and
+            IMPORT_WORDS the offset into `payload` and the length, both in words.
+        payload: shape (m,), uint64.
+        results: shape (n,), int64: what each call answers.
+        snapshots: shape (n, 2 + w), uint64: after each step base, pages and the words, padded
+            with zeros; words beyond w are not recorded.
+
+        Raises: ValueError, before anything runs, for a shape, an unknown opcode or an offset and
+        length that leave `payload`; MemoryError as `create` does, the steps before it done.
+        """
+        cdef const uint64_t[:, ::1] view = checked("ops", ops, False)
+        cdef uint64_t[::1] data = checked("payload", payload)
+        cdef int64_t[::1] answers = checked("results", results)
+        cdef uint64_t[:, ::1] rows = checked("snapshots", snapshots)
+        cdef uint64_t n = view.shape[0], m = data.shape[0], width = rows.shape[1], i
+        cdef uint64_t *program
+        cdef int64_t answer = 0
+        if (
+            view.shape[1] != 4
+            or answers.shape[0] != view.shape[0]
+            or rows.shape[0] != view.shape[0]
+            or width < 2
+        ):
+            raise ValueError(
+                f"ops {(n, view.shape[1])}, results {(answers.shape[0],)} and snapshots "
+                f"{(rows.shape[0], width)} must be (n, 4), (n,) and (n, 2 + w)"
+            )
+        if n == 0:
+            return 0
+        # A copy, so that what was checked is what runs, whoever writes to the buffers meanwhile.
+        program = <uint64_t *>malloc(32 * n)
+        if program == NULL:
+            raise MemoryError
+        try:
+            memcpy(program, &view[0, 0], 32 * n)
+            check_program(program, n, m)
+            self.hold()
+            with nogil:
+                for i in range(n):
+                    answer = step(&self.r, program + 4 * i, &data[0])
+                    if answer == NO_MEMORY:
+                        break
+                    answers[i] = answer
+                    record(&self.r, &rows[i, 0], width - 2)
+            self.drop()
+        finally:
+            free(program)
+        if answer == NO_MEMORY:
+            raise MemoryError
+        return n
+
+
+cdef int check_program(const uint64_t *program, uint64_t n, uint64_t m) except -1:
+    cdef uint64_t i
+    cdef const uint64_t *op
+    for i in range(n):
+        op = program + 4 * i
+        if op[0] > OP_IMPORT_WORDS:
+            raise ValueError(f"ops[{i}] has opcode {op[0]}, must be 0 to {OP_IMPORT_WORDS}")
+        if op[0] >= OP_EXPORT_WORDS and (op[1] > m or op[2] > m - op[1]):
+            end = int(op[1]) + int(op[2])
+            raise ValueError(f"ops[{i}] leaves payload: words {op[1]} to {end} of {m}")
+    return 0
+
+
+@cython.final
+cdef class EmptyCall:
+    """The yardstick for a point step: a call that takes an address and does nothing."""
+
+    def call(self, uint64_t gpa):
+        """0; costs what it costs to pass one uint64 in and one int64 out."""
+        cdef int64_t answer = 0
+        return answer
+
+
+@cython.final
+cdef class PlainWords:
+    """The yardstick for a whole-region step: as many words, written or read once.
+
+    words: number of uint64 words, 1 or more.
+    """
+
+    cdef uint64_t *words
+    cdef uint64_t n
+
+    def __cinit__(self, words):
+        cdef uint64_t n = words
+        if n == 0:
+            raise ValueError("words is 0, must be 1 or more")
+        if n > UINT64_MAX >> 4:
+            raise MemoryError
+        self.words = bitmap_alloc(n)
+        if self.words == NULL:
+            raise MemoryError
+        self.n = n
+        memset(self.words, 0, 8 * n)
+
+    def __dealloc__(self):
+        free(self.words)
+
+    def write(self, uint64_t byte):
+        """0, when every byte is the low 8 bits of `byte`: one memset."""
+        memset(self.words, <int>(byte & 0xFF), 8 * self.n)
+        return 0
+
+    def read(self):
+        """The sum of all words modulo 2**64, as an int64: one plain read of memory."""
+        return <int64_t>words_sum(self.words, self.n)
