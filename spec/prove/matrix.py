@@ -127,7 +127,9 @@ def bridge_obligation(subject: Subject, sentence: StateSentence) -> Obligation:
 
     def ask(world: World) -> Query:
         state, p = record(world, subject.state, "s"), world.word("p")
-        return Query(well_formed(subject, state, world, [p]), [sentence(state, p)])
+        said = sentence(state, p)
+        points = [p, *world.seen()]
+        return Query(well_formed(subject, state, world, points), [said])
 
     claim = (sentence.__doc__ or "").strip()
     source = definition("the two ways to name a page")

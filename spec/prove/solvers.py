@@ -54,7 +54,9 @@ def text_of(assertions: Sequence[Any]) -> str:
 def ask_z3(text: str, budget: Budget) -> Answer:
     """What z3 says of `text`, with a model where it is satisfiable."""
     # The plain SMT core: on these short queries its preprocessing tactics cost more than they save.
-    solver = z3.SimpleSolver()
+    # In a context of its own, so that the answer does not depend on what was asked before.
+    context = z3.Context()
+    solver = z3.SimpleSolver(ctx=context)
     solver.set("rlimit", budget.z3_rlimit)
     solver.set("timeout", budget.seconds * 1000)
     solver.set("random_seed", budget.seed)
@@ -62,7 +64,7 @@ def ask_z3(text: str, budget: Budget) -> Answer:
     answer = solver.check()
     used = _rlimit(solver)
     if answer == z3.sat:
-        return Answer("sat", used, solver.model())
+        return Answer("sat", used, solver.model().translate(z3.main_ctx()))
     if answer == z3.unsat:
         return Answer("unsat", used)
     return Answer(f"unknown: {solver.reason_unknown()}", used)

@@ -37,6 +37,9 @@ class World(Protocol):
     def facts(self, points: Sequence[Word]) -> list[Bool]:
         """What was asked of many pages at once says, where it is looked at."""
 
+    def seen(self) -> list[Word]:
+        """The pages that have been asked of any set so far."""
+
 
 def record(world: World, shape: type, prefix: str) -> Any:
     """An instance of the dataclass `shape` with an arbitrary value in every field."""
@@ -95,6 +98,10 @@ class Symbolic:
     def facts(self, points: Sequence[Word]) -> list[Bool]:
         """The instances of the book's facts."""
         return self.book.instances(points)
+
+    def seen(self) -> list[Word]:
+        """The pages that have been asked of any set so far."""
+        return [place for asked in self.places.values() for place in asked]
 
 
 @dataclass
@@ -156,4 +163,8 @@ class Concrete:
 
     def facts(self, points: Sequence[Word]) -> list[Bool]:
         """Nothing: a plain set answers for itself."""
+        return []
+
+    def seen(self) -> list[Word]:
+        """Nothing: `everywhere` looks at the edges of each set."""
         return []

@@ -12,7 +12,6 @@ from collections.abc import Callable
 
 from spec.assumptions import LEAST_ELEMENT, SERIAL_STEPS
 from spec.invariant import Claim, Moment, invariant
-from spec.pages import Pages, Words
 from spec.rule import Case, Rule
 from spec.sources import apm2, coconut, coconut_pull, decision, definition
 from spec.terms import (
@@ -217,9 +216,10 @@ def frames_have_numbers(s: Bitmap, p: Word) -> Bool:
     return same(below(minus(p, quotient(s.base, PAGE_4K)), s.pages), within(p, *s.span()))
 
 
-def claimed_frames_have_numbers(s: Bitmap, p: Word) -> Bool:
-    """The number of a claimed frame, counted from the base, is below `pages`."""
-    return implies(s.claimed.has(p), below(minus(p, quotient(s.base, PAGE_4K)), s.pages))
+def no_number_past_the_region_is_claimed(s: Bitmap, p: Word) -> Bool:
+    """Where `p` is not below `pages`, page number `p` is not claimed: slack bits are zero."""
+    frame = plus(quotient(s.base, PAGE_4K), p)
+    return implies(at_most(s.pages, p), negate(s.claimed.has(frame)))
 
 
 def frames_have_bytes(s: Bitmap, p: Word) -> Bool:
@@ -241,7 +241,7 @@ WELL_FORMED = (
 )
 
 
-BRIDGES = (frames_have_numbers, claimed_frames_have_numbers, frames_have_bytes)
+BRIDGES = (frames_have_numbers, no_number_past_the_region_is_claimed, frames_have_bytes)
 
 
 # Sentences about steps
@@ -473,52 +473,30 @@ def what_is_found_was_asked_for(m: Moment, p: Word) -> Bool:
     return all_of(remainder(found, PAGE_4K) == 0, at_most(first, found), below(found, stop))
 
 
-def bits_agree(s: Bitmap, words: Words, pages: Pages, index: Word) -> Bool:
-    """Bit `place` of word `index` of `words` is page `64 * index + place` of the region."""
+def numbered(s: Bitmap, index: Word) -> list[tuple[int, Word, Word]]:
+    """For each bit of word `index`: its place, its page's number, and its page's frame."""
     origin, low = quotient(s.base, PAGE_4K), shift_left(index, 6)
-    listed = words.at(index)
     numbers = ((place, bits_or(low, place)) for place in range(64))
-    return all_of(
-        *(
-            implies(below(page, s.pages), same(bit(listed, place), pages.has(plus(origin, page))))
-            for place, page in numbers
-        )
-    )
+    return [(place, number, plus(origin, number)) for place, number in numbers]
 
 
 @invariant(cite=decision("0004-words"), rules=(export_words,), on="accepted")
 def each_exported_bit_is_its_page(m: Moment, p: Word) -> Claim:
-    """Bit `i` of exported word `p` is page `64 * p + i` of the region."""
-    right = bits_agree(m.before, m.value, m.before.claimed, p)
-    return Claim(below(p, m.op.length), right)
-
-
-def pages_of_the_last_word(m: Moment) -> tuple[Word, ...]:
-    """The frames whose bits are in the word that the region ends in."""
-    origin, low = quotient(m.before.base, PAGE_4K), shift_left(shift_right(m.before.pages, 6), 6)
-    return tuple(plus(origin, bits_or(low, place)) for place in range(64))
-
-
-@invariant(
-    cite=coconut_pull(134),
-    rules=(export_words,),
-    on="accepted",
-    points=pages_of_the_last_word,
-    uses=(claimed_frames_have_numbers,),
-)
-def no_slack_bit_is_exported(m: Moment, p: Word) -> Claim:
-    """Bits past the region in the word that it ends in are zero."""
-    spare = bits_and(m.before.pages, 63)
-    last = m.value.at(shift_right(m.before.pages, 6))
-    clear = (implies(at_most(spare, place), negate(bit(last, place))) for place in range(64))
-    return Claim(spare != 0, all_of(*clear))
+    """Bit `i` of exported word `p` is page `64 * p + i`; past the region no page is claimed."""
+    word, claimed = m.value.at(p), m.before.claimed
+    agree = (same(bit(word, i), claimed.has(frame)) for i, _, frame in numbered(m.before, p))
+    return Claim(below(p, m.op.length), all_of(*agree))
 
 
 @invariant(cite=decision("0004-words"), rules=(import_words,), on="accepted")
 def each_page_is_its_imported_bit(m: Moment, p: Word) -> Claim:
     """Page `64 * p + i` of the region becomes bit `i` of word `p`."""
-    right = bits_agree(m.before, m.op.words, m.after.claimed, p)
-    return Claim(below(p, m.op.length), right)
+    s, word, claimed = m.before, m.op.words.at(p), m.after.claimed
+    agree = (
+        implies(below(number, s.pages), same(bit(word, i), claimed.has(frame)))
+        for i, number, frame in numbered(s, p)
+    )
+    return Claim(below(p, m.op.length), all_of(*agree))
 
 
 @invariant(cite=decision("0004-words"), rules=(import_words,), on="accepted")
@@ -541,7 +519,7 @@ def no_slack_bit_is_set(m: Moment, place: Word) -> Bool:
     cite=decision("0004-words"),
     rules=(import_words,),
     suppose=no_slack_bit_is_set,
-    points=lambda m: tuple(range(64)),
+    points=lambda _m: tuple(range(64)),
 )
 def words_without_slack_are_taken(m: Moment, p: Word) -> Bool:
     """Words of the right length without a slack bit are not refused."""
@@ -569,7 +547,6 @@ INVARIANTS = (
     what_is_found_is_the_lowest_unclaimed,
     what_is_found_was_asked_for,
     each_exported_bit_is_its_page,
-    no_slack_bit_is_exported,
     each_page_is_its_imported_bit,
     no_slack_bit_is_taken,
     words_without_slack_are_taken,
