@@ -31,5 +31,21 @@ FILL_CONTRACT = Assumption(
     "fill-contract",
     "filling words [i, j) with v makes each of them v and touches no other (memset's contract)",
 )
+POPCNT_CONTRACT = Assumption(
+    "popcnt-contract",
+    "popcnt(w) is the count of the places below 64 at which w has a bit set",
+)
+LOWEST_BIT = Assumption(
+    "lowest-bit",
+    "a word that is not zero has a set bit below which all are clear (what ctz answers)",
+)
 
-ALL = (SERIAL_STEPS, LEAST_ELEMENT, INDUCTION, COUNTING, FILL_CONTRACT)
+ALL = (
+    SERIAL_STEPS,
+    LEAST_ELEMENT,
+    INDUCTION,
+    COUNTING,
+    FILL_CONTRACT,
+    POPCNT_CONTRACT,
+    LOWEST_BIT,
+)

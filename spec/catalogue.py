@@ -6,7 +6,7 @@ from functools import cache
 from spec.prove.matrix import Subject, matrix
 from spec.prove.obligation import Obligation
 from spec.rule import Rule
-from spec.validation import bitmap, bitmap_claims
+from spec.validation import bitmap, bitmap_claims, bitmap_lemmas, bitmap_words
 
 SUBJECTS = (
     Subject(
@@ -17,7 +17,7 @@ SUBJECTS = (
         bitmap_claims.BRIDGES,
         bitmap_claims.INVARIANTS,
         bitmap.touched,
-        lambda: (),
+        lambda: (*bitmap_lemmas.LEMMAS.found, *bitmap_words.LEMMAS.found),
     ),
 )
 
