@@ -68,4 +68,4 @@ def find_device(spec: str) -> Callable[[], Device]:
         made = getattr(import_module(name), attribute)
     except (ImportError, AttributeError) as error:
         raise DeviceError(f"device {spec!r}: {error}") from error
-    return made  # type: ignore[no-any-return]
+    return made

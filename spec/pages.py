@@ -10,7 +10,7 @@ hold a petabyte guest as easily as a page.
 from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Protocol
 
 import z3
 
@@ -160,9 +160,11 @@ class ListedPages:
         """The set as words: bit `p % 64` of word `p // 64` is page `origin + p`."""
         return PackedWords(self, origin)
 
-    def unpacked(self, words: ListedWords, origin: int, pages: int) -> "ListedPages":
+    def unpacked(self, words: Words, origin: int, pages: int) -> "ListedPages":
         """The pages `origin + p` with `p` below `pages` and bit `p` of `words` set."""
         flips: list[int] = []
+        if not isinstance(words, ListedWords):
+            words = ListedWords.of(map(words.at, range(-(-pages // WIDTH))))
         for index, listed in words.listed:
             edges = listed ^ (listed << 1)
             while edges:

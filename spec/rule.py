@@ -109,7 +109,9 @@ def kind(annotation: Any) -> Bits | PageSet | WordTable | None:
     """The mark that an annotation carries, if any."""
     if get_origin(annotation) is not Annotated:
         return None
-    return next((m for m in get_args(annotation)[1:] if isinstance(m, Bits | PageSet | WordTable)), None)
+    return next(
+        (m for m in get_args(annotation)[1:] if isinstance(m, Bits | PageSet | WordTable)), None
+    )
 
 
 def scalars(record: Any) -> Mapping[str, Any]:

@@ -147,9 +147,7 @@ def within(page: Word, first: Word, stop: Word) -> Bool:
 
 def _pair(left: Word, right: Word) -> tuple[Word, Word]:
     width = left.size() if is_symbolic(left) else right.size()
-    return tuple(  # type: ignore[return-value]
-        t if is_symbolic(t) else z3.BitVecVal(int(t), width) for t in (left, right)
-    )
+    return tuple(t if is_symbolic(t) else z3.BitVecVal(int(t), width) for t in (left, right))
 
 
 # Arithmetic on 64-bit words: wraps, as the machine's does

@@ -7,10 +7,11 @@ from typing import Any
 from spec.assumptions import SERIAL_STEPS
 from spec.invariant import Claim, Invariant, Moment, StateSentence, moment
 from spec.prove.obligation import Obligation, Query
-from spec.prove.world import Symbolic, World, record
-from spec.rule import Case, Rule, is_accepted, step, taken
+from spec.prove.world import Symbolic, World, everywhere, record
+from spec.rule import Case, Rule, is_accepted, taken
 from spec.sources import definition
 from spec.terms import Bool, Word, all_of, any_of, implies
+
 
 @dataclass(frozen=True)
 class Subject:
@@ -40,17 +41,6 @@ def situation(subject: Subject, rule: Rule, world: World) -> tuple[Any, Any, tup
 def well_formed(subject: Subject, state: Any, world: World, points: Sequence[Word]) -> list[Bool]:
     """What is true between steps, looked at at `points`."""
     return everywhere(subject.well_formed, state, world, points)
-
-
-def everywhere(
-    sentences: Sequence[StateSentence], state: Any, world: World, points: Sequence[Word]
-) -> list[Bool]:
-    """Each of `sentences`, looked at at `points`."""
-
-    def about(sentence: StateSentence) -> list[Bool]:
-        return world.everywhere(lambda q: sentence(state, q), points)
-
-    return [said for sentence in sentences for said in about(sentence)]
 
 
 def find(cases: Sequence[Case], name: str) -> Case:
@@ -95,9 +85,7 @@ def step_obligation(subject: Subject, rule: Rule, case: Case, inv: Invariant) ->
     )
 
 
-def _suppositions(
-    inv: Invariant, m: Moment, world: World, points: Sequence[Word]
-) -> list[Bool]:
+def _suppositions(inv: Invariant, m: Moment, world: World, points: Sequence[Word]) -> list[Bool]:
     suppose = inv.suppose
     return [] if suppose is None else world.everywhere(lambda q: suppose(m, q), points)
 

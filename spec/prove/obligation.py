@@ -78,7 +78,7 @@ def prove(
     possible, *goals = _texts(query)
     started = time.perf_counter()
     known = (cache or Cache({})).ask(possible, budget)
-    rlimit, answers = known.rlimit, {name: "unsat" for name in solvers}
+    rlimit, answers = known.rlimit, dict.fromkeys(solvers, "unsat")
     refuting: Answer | None = None
     if obligation.method == "witness":
         answers = {name: _shown(name, possible, known, budget) for name in solvers}

@@ -11,6 +11,7 @@ from typing import Any, Protocol
 
 import z3
 
+from spec.invariant import StateSentence
 from spec.pages import Book, ListedPages, ListedWords, Pages, SymbolicPages, SymbolicWords, Words
 from spec.rule import hints, kind
 from spec.terms import WIDTH, Bits, Bool, PageSet, Word, WordTable
@@ -56,6 +57,17 @@ def record(world: World, shape: type, prefix: str) -> Any:
             case None:
                 values[name] = record(world, annotation, called)
     return shape(**values)
+
+
+def everywhere(
+    sentences: Sequence[StateSentence], state: Any, world: World, points: Sequence[Word]
+) -> list[Bool]:
+    """Each of `sentences`, looked at at `points`."""
+
+    def about(sentence: StateSentence) -> list[Bool]:
+        return world.everywhere(lambda q: sentence(state, q), points)
+
+    return [said for sentence in sentences for said in about(sentence)]
 
 
 @dataclass
@@ -119,7 +131,7 @@ class Concrete:
 
     def flag(self, name: str) -> bool:
         """The model's truth value for a constant."""
-        return z3.is_true(self.model.eval(z3.Bool(name), model_completion=True))
+        return bool(z3.is_true(self.model.eval(z3.Bool(name), model_completion=True)))
 
     def _number(self, term: Any) -> int:
         return int(self.model.eval(term, model_completion=True).as_long())

@@ -1,9 +1,9 @@
 """The validation bitmap: the SVSM's own record of which guest pages are claimed.
 
 A page is claimed from the moment the SVSM decides to validate it until its validation has been
-rescinded. The record is a set of guest frame numbers (GFNs) of one region. It is what stands between a
-lying host and a double validation, so a claim of a page that is claimed already is refused, and
-a refused step leaves everything as it was.
+rescinded. The record is a set of guest frame numbers (GFNs) of one region. It is what stands
+between a lying host and a double validation, so a claim of a page that is claimed already is
+refused, and a refused step leaves everything as it was.
 
 Assumes: steps on one bitmap do not overlap (`serial-steps`).
 Proves (`bitmap_claims`, for every base, page count and 64-bit argument): exactly the asked pages
@@ -165,7 +165,7 @@ def slack(s: Bitmap, op: Import) -> Bool:
 
 @rule(AREA, Create, cite=coconut("kernel/src/mm/validate.rs, ValidBitmap"))
 def create(s: Bitmap, op: Create) -> Cases:
-    """Track a region afresh, every page claimed or none; the answer is the bitmap's size in bytes."""
+    """Track a region afresh, every page claimed or none; the answer is the bitmap's bytes."""
     room = minus(GFNS_IN_64_BITS, gfn(op.base))
     size = shift_left(word_count(op.pages), WORD_BYTES_SHIFT)
     fresh = replace(s.marked(s.base, s.end, False), base=op.base, pages=op.pages)
@@ -339,8 +339,6 @@ def import_words(s: Bitmap, op: Import) -> Cases:
         Case("slack_set", slack(s, op), Outcome.SLACK_SET, s),
         Case("imported", True, Outcome.OK, taken_over),
     )
-
-
 
 
 def touched(_s: Bitmap, op: object) -> tuple[Word, ...]:

@@ -247,9 +247,7 @@ BRIDGES = (frames_have_numbers, no_number_past_the_region_is_claimed, frames_hav
 # Sentences about steps
 
 
-@invariant(
-    cite=decision("0002-order-of-checks"), rules=tuple(r for r in RULES if ORDER[r.name])
-)
+@invariant(cite=decision("0002-order-of-checks"), rules=tuple(r for r in RULES if ORDER[r.name]))
 def an_answer_names_the_first_reason(m: Moment, p: Word) -> Bool:
     """A range is refused for the first reason, in the fixed order, that holds, and for no other."""
     return geometry_holds(m)
@@ -331,9 +329,7 @@ def a_region_is_what_was_asked(m: Moment, p: Word) -> Bool:
 def the_size_is_one_bit_a_page(m: Moment, p: Word) -> Bool:
     """The size in bytes is eight times the least number of words with a bit for each page."""
     size, pages = exact(m.value), exact(m.op.pages)
-    return all_of(
-        remainder(size, 8) == 0, at_most(pages, 8 * size), below(8 * size, pages + 64)
-    )
+    return all_of(remainder(size, 8) == 0, at_most(pages, 8 * size), below(8 * size, pages + 64))
 
 
 @invariant(cite=definition("fill"), rules=(fill, import_words), on="accepted")
@@ -439,9 +435,13 @@ def told_mixed(m: Moment) -> tuple[Word, ...]:
 @invariant(cite=decision("0003-mixed-2m"), rules=RULES)
 def every_answer_is_foreseen(m: Moment, p: Word) -> Bool:
     """An answer is a reason about the range, or about the bits, or mixed as chosen, or OK."""
-    about_bits = [t[m.rule.name][0] for t in (WHEN_ALL_CLAIMED, WHEN_NONE_CLAIMED) if m.rule.name in t]
+    about_bits = [
+        t[m.rule.name][0] for t in (WHEN_ALL_CLAIMED, WHEN_NONE_CLAIMED) if m.rule.name in t
+    ]
     foreseen = (*ORDER[m.rule.name], *(about_bits or [Outcome.OK]))
-    return any_of(*(m.outcome == int(o) for o in foreseen), *(m.outcome == o for o in told_mixed(m)))
+    return any_of(
+        *(m.outcome == int(o) for o in foreseen), *(m.outcome == o for o in told_mixed(m))
+    )
 
 
 @invariant(cite=coconut("kernel/src/mm/validate.rs"), rules=(query,), on="accepted")
@@ -457,7 +457,9 @@ def a_count_is_of_the_asked_pages(m: Moment, p: Word) -> Bool:
     return m.value == m.before.claimed.count(*ends)
 
 
-@invariant(cite=definition("least"), rules=(first_unclaimed,), on="accepted", given=(LEAST_ELEMENT,))
+@invariant(
+    cite=definition("least"), rules=(first_unclaimed,), on="accepted", given=(LEAST_ELEMENT,)
+)
 def what_is_found_is_the_lowest_unclaimed(m: Moment, p: Word) -> Claim:
     """The page found is unclaimed, and every asked page below it is claimed."""
     is_lower = below(bytes_of(p)[0], exact(m.value))
@@ -465,7 +467,9 @@ def what_is_found_is_the_lowest_unclaimed(m: Moment, p: Word) -> Claim:
     return Claim(asked(m, p), all_of(found, implies(is_lower, m.before.claimed.has(p))))
 
 
-@invariant(cite=definition("least"), rules=(first_unclaimed,), on="accepted", given=(LEAST_ELEMENT,))
+@invariant(
+    cite=definition("least"), rules=(first_unclaimed,), on="accepted", given=(LEAST_ELEMENT,)
+)
 def what_is_found_was_asked_for(m: Moment, p: Word) -> Bool:
     """The page found begins on a page boundary inside the asked range."""
     first, stop = asked_bytes(m)

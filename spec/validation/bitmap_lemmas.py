@@ -10,7 +10,7 @@ from spec.assumptions import COUNTING, INDUCTION, SERIAL_STEPS
 from spec.pages import Pages
 from spec.prove.lemma import Lemmas, must
 from spec.prove.obligation import Query
-from spec.prove.world import World, record
+from spec.prove.world import World, everywhere, record
 from spec.rule import Case, Rule, taken
 from spec.sources import apm2, coconut_pull, decision, definition
 from spec.terms import (
@@ -58,7 +58,11 @@ LEMMAS = Lemmas(AREA)
 
 PAIRS = ((claim_4k, release_4k), (claim_2m, release_2m), (claim_range, release_range))
 REFUSED_CLAIM = {claim_4k: "already_claimed", claim_2m: "all_claimed", claim_range: "all_claimed"}
-REFUSED_RELEASE = {release_4k: "not_claimed", release_2m: "none_claimed", release_range: "none_claimed"}
+REFUSED_RELEASE = {
+    release_4k: "not_claimed",
+    release_2m: "none_claimed",
+    release_range: "none_claimed",
+}
 
 
 def arbitrary(world: World) -> Bitmap:
@@ -68,11 +72,7 @@ def arbitrary(world: World) -> Bitmap:
 
 def is_well_formed(world: World, s: Bitmap, points: list[Word]) -> list[Bool]:
     """What is true of a bitmap between steps, looked at at `points`."""
-    return [
-        said
-        for sentence in WELL_FORMED
-        for said in world.everywhere(lambda q, sentence=sentence: sentence(s, q), points)
-    ]
+    return everywhere(WELL_FORMED, s, world, points)
 
 
 def named(cases: tuple[Case, ...], name: str) -> Case:
@@ -198,7 +198,12 @@ def large_refusal(large: Rule) -> str:
     return {**REFUSED_CLAIM, **REFUSED_RELEASE}[large]
 
 
-for _large, _made in ((claim_2m, True), (claim_range, True), (release_2m, False), (release_range, False)):
+for _large, _made in (
+    (claim_2m, True),
+    (claim_range, True),
+    (release_2m, False),
+    (release_range, False),
+):
     page_by_page(
         _large,
         claim_4k if _made else release_4k,

@@ -352,7 +352,7 @@ def told_by(
 def tests(every: bool) -> None:
     """State that looking at words under masks tells whether all pages are claimed, or none."""
     of = "all" if every else "none"
-    loop = {"of": of, "given": (INDUCTION, LOWEST_BIT), "method": "induction"}
+    loop = LEMMAS.kernel(of=of, given=(INDUCTION, LOWEST_BIT), method="induction")
 
     @LEMMAS.kernel(of=of, given=(LOWEST_BIT,))
     def a_test_in_one_word_is_of_the_set(world: World, demands: Demands) -> Query:
@@ -365,7 +365,7 @@ def tests(every: bool) -> None:
         told = uniform(c, c.first, c.stop, every)
         return told_by(world, c, left, odd, True, told, in_one_word(c))
 
-    @LEMMAS.kernel(**loop)
+    @loop
     def a_test_starts_with_the_head(world: World, demands: Demands) -> Query:
         """The first word under the head mask tells it up to the end of that word."""
         c = scene(world, demands)
@@ -375,7 +375,7 @@ def tests(every: bool) -> None:
         told = uniform(c, c.first, shift_left(plus(left, 1), 6), every)
         return told_by(world, c, left, odd, True, told, negate(in_one_word(c)))
 
-    @LEMMAS.kernel(**loop)
+    @loop
     def a_test_goes_on_word_by_word(world: World, demands: Demands) -> Query:
         """Told up to word `i`, and that word looked at, it is told up to word `i + 1`."""
         c, i = scene(world, demands), world.word("i")
@@ -386,7 +386,7 @@ def tests(every: bool) -> None:
         told = uniform(c, c.first, shift_left(k.sum(i, 1), 6), every)
         return told_by(world, c, i, odd, so_far, told, within(i, plus(left, 1), right))
 
-    @LEMMAS.kernel(**loop)
+    @loop
     def a_test_ends_with_the_tail(world: World, demands: Demands) -> Query:
         """Told up to the last word, and that word looked at under its mask, it is told of all."""
         c = scene(world, demands)
@@ -443,7 +443,12 @@ def a_count_goes_on_word_by_word(world: World, demands: Demands) -> Query:
     By induction over the places of the word: `own` is the set of those with a bit set. The words
     here are what the masks leave; see `a_count_is_of_what_the_masks_leave`.
     """
-    c, i, start, place = scene(world, demands), world.word("i"), world.word("start"), world.word("place")
+    c, i, start, place = (
+        scene(world, demands),
+        world.word("i"),
+        world.word("start"),
+        world.word("place"),
+    )
     word, low = c.words.at(c.kernel.index(i)), shift_left(i, 6)
     own = world.pages("nothing", (0, 0)).unpacked(Filled(c.words, 0, 1, word), 0, 64)
 

@@ -1,0 +1,173 @@
+"""Proving many obligations at once, in processes of their own, in a fixed order."""
+
+import fnmatch
+import multiprocessing
+import os
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import dataclass, replace
+from functools import cache
+from pathlib import Path
+
+import msgspec
+
+from spec.catalogue import obligations
+from spec.prove.obligation import Cache, Obligation, prove, texts
+from spec.prove.solvers import NAMES, Budget, require
+from spec.prove.verdict import Result, Verdict
+
+CHUNK = 8
+
+
+class NoSuchObligation(ValueError):
+    """No obligation has an id that matches."""
+
+
+@dataclass(frozen=True)
+class Effort:
+    """How much a profile proves: which solvers, and over how many seeds of z3."""
+
+    solvers: tuple[str, ...]
+    seeds: int = 1
+
+
+PROFILES = {
+    "quick": Effort(("z3",)),
+    "ci": Effort(NAMES),
+    "nightly": Effort(NAMES, seeds=10),
+}
+WORST = (Verdict.PROVED, Verdict.UNKNOWN, Verdict.VACUOUS, Verdict.REFUTED)
+
+
+@cache
+def catalogue() -> dict[str, Obligation]:
+    """Every obligation by id, in its fixed order.
+
+    Raises: ValueError where two obligations bear one id.
+    """
+    found: dict[str, Obligation] = {}
+    for obligation in obligations():
+        if obligation.id in found:
+            raise ValueError(f"two obligations are called {obligation.id}")
+        found[obligation.id] = obligation
+    return found
+
+
+def matching(globs: Sequence[str]) -> list[str]:
+    """The ids that match one of `globs`, or all ids where there is none.
+
+    Raises: NoSuchObligation, naming the glob that matches nothing.
+    """
+    ids = list(catalogue())
+    for glob in globs:
+        if not fnmatch.filter(ids, glob):
+            raise NoSuchObligation(
+                f"{glob}: no obligation matches; for example try 'validation.bitmap.claim_*'"
+            )
+    return [i for i in ids if not globs or any(fnmatch.fnmatchcase(i, glob) for glob in globs)]
+
+
+def prove_ids(ids: Sequence[str], effort: Effort, budget: Budget) -> list[Result]:
+    """The results for some obligations, in this process."""
+    shared = Cache({})
+    return [_over_seeds(catalogue()[i], effort, budget, shared) for i in ids]
+
+
+def _over_seeds(obligation: Obligation, effort: Effort, budget: Budget, shared: Cache) -> Result:
+    result = prove(obligation, effort.solvers, budget, shared)
+    for seed in range(1, effort.seeds):
+        other = prove(obligation, ("z3",), replace(budget, seed=seed), shared)
+        worse = other if _rank(other) > _rank(result) else result
+        slowest = max(result.seconds, other.seconds)
+        spent = max(result.solver_seconds, other.solver_seconds)
+        result = msgspec.structs.replace(
+            worse, solvers=result.solvers, seconds=slowest, solver_seconds=spent
+        )
+    return result
+
+
+def _rank(result: Result) -> int:
+    words = [str(word) for word in WORST]
+    return words.index(result.verdict) if result.verdict in words else len(words)
+
+
+def prove_many(
+    ids: Sequence[str],
+    effort: Effort,
+    budget: Budget,
+    jobs: int = 0,
+    on_result: Callable[[Result], None] = lambda _result: None,
+) -> list[Result]:
+    """The results for many obligations, in the order of `ids`.
+
+    jobs: processes; 0 is one for each core. on_result: told each result as it comes. If it is
+    interrupted, the results told so far are all that is lost sight of.
+
+    Raises: MissingSolver before anything is proved.
+    """
+    require(effort.solvers)
+    jobs = jobs or len(os.sched_getaffinity(0))
+    chunks = [ids[at : at + CHUNK] for at in range(0, len(ids), CHUNK)]
+    found: dict[str, Result] = {}
+    for chunk, results in _each(chunks, effort, budget, jobs):
+        for result in results or [_lost(i) for i in chunk]:
+            found[result.id] = result
+            on_result(result)
+    return [found[i] for i in ids]
+
+
+def _each(
+    chunks: Sequence[Sequence[str]], effort: Effort, budget: Budget, jobs: int
+) -> Iterator[tuple[Sequence[str], list[Result]]]:
+    if jobs == 1 or len(chunks) < 2:
+        yield from ((chunk, prove_ids(chunk, effort, budget)) for chunk in chunks)
+        return
+    # Fresh processes: forking one that holds solver threads or a progress display is not safe.
+    context = multiprocessing.get_context("spawn")
+    pool = ProcessPoolExecutor(min(jobs, len(chunks)), mp_context=context)
+    try:
+        asked: dict[Future[list[Result]], Sequence[str]] = {
+            pool.submit(prove_ids, chunk, effort, budget): chunk for chunk in chunks
+        }
+        for future in as_completed(asked):
+            try:
+                yield asked[future], future.result()
+            except BrokenProcessPool:
+                yield asked[future], []
+    finally:
+        pool.shutdown(wait=False, cancel_futures=True)
+
+
+def _lost(obligation_id: str) -> Result:
+    obligation = catalogue()[obligation_id]
+    return Result(
+        id=obligation_id,
+        verdict=str(Verdict.UNKNOWN),
+        method=obligation.method,
+        solvers={},
+        rlimit=0,
+        seconds=0.0,
+        solver_seconds=0.0,
+        citation=str(obligation.source),
+        assumptions=[a.name for a in obligation.assumptions],
+        claim=obligation.claim,
+        reason="the process that was proving it died (out of memory?)",
+    )
+
+
+def export(ids: Sequence[str], folder: Path) -> int:
+    """Write the SMT-LIB texts of some obligations into `folder`; the number of files.
+
+    A file named `possible` is to be satisfiable, one named `goal-N` unsatisfiable.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    written = 0
+    for i in ids:
+        for label, text in texts(catalogue()[i]).items():
+            name = f"{i}.{label}".replace("/", "--").replace("[", "-").replace("]", "")
+            status = "sat" if label == "possible" else "unsat"
+            head = f"; {i}\n; {catalogue()[i].claim}\n; expected: {status}\n"
+            (folder / f"{name.replace(',', '-')}.smt2").write_text(head + text, encoding="utf-8")
+            written += 1
+    return written
