@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import importlib.util
 import inspect
+import os
+import platform
+import shutil
 import subprocess
 import sys
 import sysconfig
@@ -198,10 +201,10 @@ def test_a_bitmap_costs_an_eighth_of_a_byte_per_page(k: ModuleType) -> None:
         assert size <= sys.getsizeof(bitmap) <= 1.01 * size + empty
 
 
-def _child(code: str) -> str:
-    """What a fresh interpreter prints that runs `code`."""
+def _child(code: str, **more: str) -> str:
+    """What a fresh interpreter prints that runs `code`, with `more` in its environment."""
     done = subprocess.run(
-        [sys.executable, "-c", code],
+        [sys.executable, "-c", code], env=os.environ | more,
         cwd=Path(impl.__file__).parents[1], capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
@@ -259,6 +262,55 @@ def test_without_memory_the_old_region_stays(k: ModuleType) -> None:
     assert _child(NO_MEMORY.format(name=k.__name__.rpartition("_")[2])) == "kept"
 
 
+FENCED = """
+import ctypes
+from array import array
+from impl.kernels import load
+fence = ctypes.CDLL(None).fence_blocks
+k = load("fast")
+two = 512 * 4096
+for base in (two, two - 4096, two - 63 * 4096, two - 64 * 4096):
+    for pages in (1, 63, 64, 65, 512, 513, 575, 576, 4096, 64 * 73 + 5):
+        before = fence()
+        bitmap = k.ValidationBitmap()
+        end = base + 4096 * pages
+        bitmap.create(base, pages, 0)
+        bitmap.load_state(base, pages, bitmap.words())
+        assert fence() == before + 2
+        bitmap.claim_2m(two), bitmap.release_2m(two)
+        # The first and the last 2 MiB page inside, then every range that comes near the end.
+        last = max(end - two, 0) // two * two
+        bitmap.claim_2m(last), bitmap.claim_2m(last), bitmap.release_2m(last)
+        for page in {0, pages // 2, max(0, pages - 65), max(0, pages - 64), pages - 1}:
+            first = base + 4096 * page
+            bitmap.claim_4k(first), bitmap.query(first), bitmap.release_4k(first)
+            for value in (0, 1):
+                bitmap.fill(value)
+                bitmap.test_range(first, end), bitmap.count(first, end)
+                bitmap.first_unclaimed(first, end)
+                bitmap.release_range(first, end), bitmap.claim_range(first, end)
+        words = array("Q", bytes(8 * -(-pages // 64)))
+        bitmap.export_words(words), bitmap.import_words(words), bitmap.same(bitmap)
+for n in (1, 63, 64, 73):
+    plain = k.PlainWords(n)
+    plain.write(1), plain.read()
+print("inside")
+"""
+
+
+@pytest.mark.skipif(kernels.built() != "fast", reason="impl._fast is not built")
+@pytest.mark.skipif(
+    not (shutil.which("cc") and sys.platform == "linux" and platform.libc_ver()[0] == "glibc"),
+    reason="replaces the allocator of glibc, with a C compiler",
+)
+def test_no_step_touches_a_word_beyond_the_region(tmp_path: Path) -> None:
+    # A read too far changes no answer; so here the memory behind the last word is not there.
+    library = tmp_path / "fence.so"
+    source = Path(__file__).with_name("fence.c")
+    subprocess.run(["cc", "-O1", "-fPIC", "-shared", "-o", library, source], check=True)
+    assert _child(FENCED, LD_PRELOAD=str(library)) == "inside"
+
+
 @pytest.mark.skipif(kernels.built() != "fast", reason="impl._fast is not built")
 def test_threads_wait_for_one_another() -> None:
     # Long steps let go of the GIL; meanwhile another thread replaces and reads the region.
@@ -302,6 +354,9 @@ def test_the_yardsticks_do_what_they_say(k: ModuleType) -> None:
         assert (plain.write(0x1FF), plain.read()) == (0, -words)
     with pytest.raises(ValueError):
         k.PlainWords(0)
+    for words in (2**59, 2**60, 2**61, TOP - 1):  # the bytes of some are 0 modulo 2**64
+        with pytest.raises((MemoryError, OverflowError)):
+            k.PlainWords(words)
 
 
 def _public(thing: Any) -> dict[str, Any]:
