@@ -158,7 +158,7 @@ def replay(obligation: Obligation, world: Symbolic, model: Any) -> Witness:
         if d.arity() == 0
     }
     replays = False
-    for otherwise in ("clear", "claimed"):
+    for otherwise in ("clear", "claimed", "inside"):
         query = obligation.ask(Concrete(model, world, otherwise))
         supposed = all(_holds(h) for h in (*query.hypotheses, query.given))
         broken = not all(_holds(goal) for goal in query.then)

@@ -135,6 +135,11 @@ def _each(
                 yield asked[future], future.result()
             except BrokenProcessPool:
                 yield asked[future], []
+    except BaseException:
+        # Interrupted: nothing is left running.
+        for child in multiprocessing.active_children():
+            child.terminate()
+        raise
     finally:
         pool.shutdown(wait=False, cancel_futures=True)
 

@@ -8,7 +8,7 @@ from their sources, beside the real ones: no imported module is touched, and not
 import ast
 import builtins
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from importlib import import_module
 from importlib.util import find_spec, resolve_name
@@ -20,6 +20,8 @@ from spec.prove.matrix import Subject
 BITMAP = "spec.validation.bitmap"
 CATALOGUE = "spec.catalogue"
 PROVER = "spec.prove."
+LEMMAS = ("spec.validation.bitmap_lemmas", "spec.validation.bitmap_words")
+"""Modules of lemmas; building them anew costs more than proving most of what else is changed."""
 
 
 class EditError(ValueError):
@@ -74,9 +76,11 @@ def edited_sources(edits: Iterable[TextEdit]) -> dict[str, str]:
 def load(texts: Mapping[str, str]) -> dict[str, ModuleType]:
     """Fresh copies of the modules with new `texts` and of all that the catalogue builds on them.
 
+    The lemmas stay as they are, of the rules as they are.
+
     Raises: EditError where the prover itself would have to be changed.
     """
-    reached = _reach(texts)
+    reached = _reach(texts) - set(LEMMAS)
     order = [name for name in _in_order() if name in reached]
     unknown = sorted(set(texts) - set(order))
     prover = [name for name in order if name.startswith(PROVER)]
@@ -84,20 +88,17 @@ def load(texts: Mapping[str, str]) -> dict[str, ModuleType]:
         raise EditError(f"no variant of {unknown or prover}: only of what is under {CATALOGUE}")
     made: dict[str, ModuleType] = {}
     for name in order:
-        code = compile(texts[name], f"<variant of {name}>", "exec") if name in texts else _code(name)
+        code = (
+            compile(texts[name], f"<variant of {name}>", "exec") if name in texts else _code(name)
+        )
         made[name] = _executed(name, code, made)
     return made
 
 
-def subjects(texts: Mapping[str, str]) -> tuple[Subject, ...]:
-    """Every subject of the catalogue, as it is with the new `texts`."""
-    found: tuple[Subject, ...] = load(texts)[CATALOGUE].SUBJECTS
-    return found
-
-
 def subject(texts: Mapping[str, str], area: str) -> Subject:
-    """The subject called `area`, as it is with the new `texts`."""
-    return next(s for s in subjects(texts) if s.id == area)
+    """The subject called `area` without its lemmas, as it is with the new `texts`."""
+    found: tuple[Subject, ...] = load(texts)[CATALOGUE].SUBJECTS
+    return next(replace(one, lemmas=tuple) for one in found if one.id == area)
 
 
 def variant(edits: Sequence[TextEdit], area: str) -> Subject:
@@ -106,6 +107,12 @@ def variant(edits: Sequence[TextEdit], area: str) -> Subject:
     Raises: EditError where an edit does not fit.
     """
     return subject(edited_sources(edits), area)
+
+
+def only_rules(whole: Subject, rules: Iterable[str]) -> Subject:
+    """A subject with the rules of the ids `rules` alone."""
+    wanted = set(rules)
+    return replace(whole, rules=tuple(rule for rule in whole.rules if rule.id in wanted))
 
 
 def _executed(name: str, code: CodeType, made: Mapping[str, ModuleType]) -> ModuleType:
@@ -126,9 +133,9 @@ def _executed(name: str, code: CodeType, made: Mapping[str, ModuleType]) -> Modu
                 raise EditError(f"{name} must import {full} by `from`, to have a variant")
             return __import__(wanted, scope, local, (), level)
         changed = {n: made[f"{full}.{n}"] for n in names if f"{full}.{n}" in made}
+        __import__(full, fromlist=tuple(names))
         found = made.get(full) or import_module(full)
         if not changed:
-            __import__(full, fromlist=names)
             return found
         copy = ModuleType(full)
         copy.__dict__.update({**vars(found), **changed})

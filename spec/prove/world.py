@@ -158,7 +158,9 @@ class Concrete:
             made = made.with_range(min(places), max(places) + 1, True)
         made = made.with_range(0, span[0], False).with_range(span[1], 1 << WIDTH, False)
         for place, value in spoken:
-            made = made.with_range(place, place + 1, z3.is_true(value))
+            # Where a proof looks past the span without a word on it, the model may say anything.
+            if self.otherwise != "inside" or span[0] <= place < span[1]:
+                made = made.with_range(place, place + 1, z3.is_true(value))
         self.edges.update(made.bounds[:4096])
         return made
 

@@ -11,9 +11,8 @@ change; nothing is claimed twice; slack bits stay zero; every refusal means what
 """
 
 from dataclasses import dataclass, replace
-from typing import Annotated
+from typing import Annotated, Any
 
-from spec.pages import Pages, Words
 from spec.rule import Case, Cases, rule
 from spec.sources import apm2, coconut, decision
 from spec.terms import (
@@ -69,7 +68,7 @@ class Bitmap:
     policy: Policy
     base: Gpa
     pages: Count
-    claimed: Annotated[Pages, PageSet()]
+    claimed: Annotated[Any, PageSet()]
 
     @property
     def end(self) -> Word:
@@ -128,7 +127,7 @@ class Import:
     """`length` words to take over."""
 
     length: Count
-    words: Annotated[Words, WordTable()]
+    words: Annotated[Any, WordTable()]
 
 
 def gfn(gpa: Gpa) -> Word:

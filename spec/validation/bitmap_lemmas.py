@@ -224,20 +224,20 @@ def bit_of(words: object, number: Word) -> Bool:
 
 @LEMMAS.lemma(decision("0004-words"), given=(SERIAL_STEPS,))
 def exported_words_are_accepted(world: World) -> Query:
-    """Words that agree with a bitmap are taken over by one of the same region.
+    """Words of a bitmap are taken over by one of the same region.
 
-    That exported words agree is `each_exported_bit_is_its_page`.
+    That exported words agree with it is `each_exported_bit_is_its_page`; that they have no slack
+    bit then is `no_number_past_the_region_is_claimed`, and that a word without one is zero past
+    its own bits is `slack_is_what_the_mask_leaves`.
     """
     s, words = arbitrary(world), world.words("words")
     length = world.word("length")
+    own = bits_and(s.pages, 63)
+    no_slack = any_of(own == 0, shift_right(words.at(minus(length, 1)), own) == 0)
     cases = import_words(s, Import(length, words))
-    last = minus(length, 1)
-    low = shift_left(last, 6)
-    # Agreement and `no_number_past_the_region_is_claimed` say that no bit past the region is set.
-    in_last = minus(s.pages, low)
-    clear = [implies(at_most(in_last, i), negate(bit(words.at(last), i))) for i in range(64)]
     exported = taken(export_words(s, Import(length, words)), "exported")
-    return must([exported, *is_well_formed(world, s, []), *clear], taken(cases, "imported"))
+    hypotheses = [exported, *is_well_formed(world, s, []), no_slack]
+    return must(hypotheses, taken(cases, "imported"))
 
 
 @LEMMAS.lemma(decision("0004-words"), given=(SERIAL_STEPS,))

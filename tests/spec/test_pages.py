@@ -52,7 +52,9 @@ def test_packed_words_unpack_to_the_same_pages(updates, origin, count):
     for place in range(64 * words):
         assert bool(listed[place // 64] >> (place % 64) & 1) == (origin + place in plain)
     back = ListedPages().unpacked(ListedWords.of(listed), origin, count)
-    assert {p for p in range(500) if back.has(p)} == {p for p in plain if origin <= p < origin + count}
+    assert {p for p in range(500) if back.has(p)} == {
+        p for p in plain if origin <= p < origin + count
+    }
 
 
 @given(words=st.lists(st.integers(0, (1 << 64) - 1), max_size=5))
@@ -65,7 +67,7 @@ def test_listed_words_answer_by_index(words):
 def symbolic():
     book = Book()
     function = z3.Function("f", z3.BitVecSort(64), z3.BoolSort())
-    return book, SymbolicPages(lambda page: function(page), book)
+    return book, SymbolicPages(function, book)
 
 
 def follows(hypotheses, goal):
