@@ -35,6 +35,7 @@ app = App(
     help_epilogue=" ".join(EPILOGUE.split()),
     version=__version__,
     help_format="plaintext",
+    suppress_keyboard_interrupt=False,
 )
 vectors_app = App(name="vectors", help="Test vectors made by the solver.", help_format="plaintext")
 app.command(vectors_app)
@@ -69,8 +70,8 @@ def main_job(
     traces: Where traces of divergences are written.
     """
     from conformance import memmap as maps
+    from conformance.builtin import BUILTIN_POLICY
     from conformance.layout import lay_out, layout_table
-    from conformance.runner import BUILTIN_POLICY
 
     out, began = stdout(), time.monotonic()
     found = maps.read(memmap)
@@ -237,14 +238,18 @@ def replay(file: Path, *, device: str | None = None) -> int:
     device: Replay against this device instead of the one that diverged.
     """
     from conformance.device import find_device
+    from conformance.isolate import replay_in_child
     from conformance.picture import describe, strip
-    from conformance.trace import load, replay as replayed
+    from conformance.trace import load
 
     trace = load(file)
     spec = device or trace.device
-    finding = replayed(trace, find_device(spec)(), str(file))
+    find_device(spec)()
+    finding = replay_in_child(trace, spec, str(file))
     out = stdout()
-    header = f"replay: {len(trace.steps)} steps on {spec} (made by {trace.made_by}, seed {trace.seed})"
+    header = (
+        f"replay: {len(trace.steps)} steps on {spec} (made by {trace.made_by}, seed {trace.seed})"
+    )
     out.print(header, markup=False)
     if finding is None:
         out.print(f"{spec}: agrees with the rules at every step", markup=False)
@@ -263,7 +268,7 @@ def fill(folder: Path) -> int:
     folder: The directory to write them into.
     """
     from conformance import vectors
-    from conformance.runner import BUILTIN_POLICY
+    from conformance.builtin import BUILTIN_POLICY
 
     with meter("vectors"):
         written = vectors.fill(folder, BUILTIN_POLICY)
@@ -286,8 +291,12 @@ def check(folder: Path, *, device: str = "impl") -> int:
     found = vectors.read(folder)
     if not found:
         raise UsageError(f"{folder}: no vectors; write them with: svsm-conformance vectors fill")
-    findings = vectors.check(found, find_device(device)())
+    tested = find_device(device)()
+    findings = vectors.check(found, tested)
     out = stdout()
+    if not any(vector.rule in tested.claims for vector in found):
+        out.print(f"{device}: claims no rule of these vectors: nothing was compared", markup=False)
+        return 3
     for finding in findings:
         step = f"{finding.rule}.{finding.case}: {finding.field}"
         out.print(f"{step}: expected {finding.expected}, got {finding.got}", markup=False)

@@ -96,4 +96,3 @@ def _others(name: str) -> Iterator[str]:
             yield f"origin: {defect.origin}"
             yield f"breaks: {defect.breaks}"
             yield f"try it: svsm-conformance conform --device defect:{defect.id}"
-

@@ -71,7 +71,7 @@ def report(
 
 
 def _subject(result: Result) -> str:
-    stem, _, name = result.id.partition("/")
+    stem, _, _name = result.id.partition("/")
     parts = stem.split(".")
     return f"{'.'.join(parts[:3])}" if len(parts) > 2 else f"{stem} (lemmas)"
 
@@ -88,10 +88,11 @@ def show(found: ProveReport, console: Console) -> None:
         "cases",
         "obligations",
         "PROVED",
-        *(f"by {name}" for name in solvers),
+        *solvers,
         "slowest",
-        right="cases|obligations|PROVED|slowest|" + "|".join(f"by {name}" for name in solvers),
+        right="|".join(["cases", "obligations", "PROVED", "slowest", *solvers]),
     )
+    shown.columns[0].no_wrap = True
     for subject, results in groups.items():
         shown.add_row(*_row(subject, results, solvers))
     total = list(found.obligations)

@@ -123,6 +123,8 @@ def difference(
     for field in ("base", "pages"):
         if getattr(shown, field) != getattr(state, field):
             return field, _value(getattr(state, field)), _value(getattr(shown, field))
+    if shown.policy != state.policy:
+        return "policy", _choices(state), _choices(shown)
     if shown.claimed != state.claimed:
         return "claimed", _runs(state.claimed), _runs(shown.claimed)
     return None
@@ -138,6 +140,10 @@ def _value(value: int | tuple[int, ...]) -> str:
     if isinstance(value, tuple):
         return f"{len(value)} words [{', '.join(map(hex, value[:4]))}{', ...' * (len(value) > 4)}]"
     return hex(value) if value > 9 else str(value)
+
+
+def _choices(state: Bitmap) -> str:
+    return f"cap {state.policy.cap_pages:#x} pages, mixed told {name_of(state.policy.mixed_2m)}"
 
 
 def _runs(pages: Any) -> str:

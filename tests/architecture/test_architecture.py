@@ -121,7 +121,10 @@ def test_the_test_of_branches_sees_each_kind(text):
 
 def test_every_rule_ends_in_a_case_that_is_always_taken():
     for function in functions(bitmap):
-        if any(isinstance(d, ast.Call) and ast.unparse(d).startswith("rule(") for d in function.decorator_list):
+        if any(
+            isinstance(d, ast.Call) and ast.unparse(d).startswith("rule(")
+            for d in function.decorator_list
+        ):
             returned = next(n for n in ast.walk(function) if isinstance(n, ast.Return))
             last = returned.value.elts[-1]
             assert ast.unparse(last.args[1]) == "True", function.name
@@ -149,7 +152,12 @@ def test_every_public_name_has_a_docstring():
                     nested = isinstance(node, ast.FunctionDef) and node not in _outer(tree)
                     if not name.startswith("_") and not nested and not ast.get_docstring(node):
                         bare.append(f"{path.relative_to(ROOT)}: {name}")
-    empty = {f"{p.relative_to(ROOT)}: module" for k in MAY_IMPORT for p in modules(k) if not p.read_text()}
+    empty = {
+        f"{p.relative_to(ROOT)}: module"
+        for k in MAY_IMPORT
+        for p in modules(k)
+        if not p.read_text()
+    }
     assert sorted(set(bare) - empty) == []
 
 

@@ -1,0 +1,252 @@
+"""Known-bad variants of the bitmap: what the suite finds, shown by what it must find.
+
+Each defect is written twice, as small edits of two texts that know nothing of each other: of the
+rules, where the sentence that it breaks must be refuted, and of the plain twin, where conformance
+must find it. The changed copies live beside the real modules; nothing is written, and no imported
+module is touched. The catalogue is `data/defects.toml`.
+"""
+
+import os
+import time
+import tomllib
+from collections.abc import Callable, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from functools import cache, partial
+from importlib.resources import files
+from importlib.util import find_spec
+from itertools import pairwise
+from multiprocessing import get_context
+from types import ModuleType
+
+import msgspec
+
+from conformance import vectors
+from conformance.batch import run_batches
+from conformance.builtin import BUILTIN_POLICY, Builtin, device_of
+from conformance.device import DeviceError
+from conformance.doors import doors
+from conformance.walk import walk
+from spec.prove.matrix import Subject, matrix
+from spec.prove.obligation import Cache, Obligation, prove
+from spec.prove.solvers import Budget
+from spec.prove.variant import BITMAP, TextEdit, changed_text, only_rules, source_of, variant
+from spec.prove.verdict import Verdict
+from spec.validation.bitmap import AREA, RULES, Policy
+
+TWIN = "impl._pure"
+CATALOGUE = "defects.toml"
+SEED = 0
+MOST_BATCHES = 40
+EXAMPLES = 100
+SOME = 16
+BUDGET_SECONDS = 3.0
+SMALL_POLICY = Policy(cap_pages=1000, mixed_2m=BUILTIN_POLICY.mixed_2m)
+"""A cap that a batch can stand on; the usual one is 32 MiB of bitmap away."""
+
+
+class Change(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The one place that reads `old` reads `new` instead."""
+
+    old: str
+    new: str
+
+
+class Defect(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """One known-bad variant.
+
+    breaks: the name of the sentence that it no longer keeps. rules: the names of the rules in
+    which it shows. rule: edits of the rules' text. code: edits of the plain twin's text. origin:
+    where it was seen; empty where it was only thought of.
+    """
+
+    id: str
+    title: str
+    breaks: str
+    rules: tuple[str, ...]
+    rule: tuple[Change, ...]
+    code: tuple[Change, ...]
+    origin: str = "no report is known"
+
+
+def _read() -> tuple[Defect, ...]:
+    rows = tomllib.loads((files("conformance") / "data" / CATALOGUE).read_text("utf-8"))["defect"]
+    return msgspec.convert(rows, tuple[Defect, ...])
+
+
+def __getattr__(name: str) -> tuple[Defect, ...]:
+    if name == "DEFECTS":
+        return all_defects()
+    raise AttributeError(f"module {__name__} has no attribute {name}")
+
+
+@cache
+def all_defects() -> tuple[Defect, ...]:
+    """Every defect, in the order of the catalogue; also under the name `DEFECTS`."""
+    return _read()
+
+
+def defect(defect_id: str) -> Defect:
+    """The defect with an id.
+
+    Raises: KeyError, naming some that there are.
+    """
+    for found in all_defects():
+        if found.id == defect_id:
+            return found
+    some = ", ".join(d.id for d in all_defects()[:3])
+    raise KeyError(f"no defect is called {defect_id!r}; there are {some}, ...")
+
+
+def changed_rules(found: Defect) -> Subject:
+    """The bitmap's subject with the defect in its rules.
+
+    Raises: EditError where an edit does not fit.
+    """
+    return variant([TextEdit(BITMAP, c.old, c.new) for c in found.rule], AREA)
+
+
+def obligations(found: Defect) -> tuple[Obligation, ...]:
+    """The obligations of the changed rules that the defect says it breaks."""
+    subject = changed_rules(found)
+    named = [rule.id for rule in subject.rules if rule.name in found.rules]
+    asked = matrix(only_rules(subject, named))
+    return tuple(o for o in asked if o.id.partition("/")[2] == found.breaks)
+
+
+def changed_module(found: Defect) -> ModuleType:
+    """The plain twin with the defect in it, as a module of its own.
+
+    Raises: EditError where an edit does not fit.
+    """
+    text = source_of(TWIN)
+    for change in found.code:
+        text = changed_text(text, change.old, change.new, TWIN)
+    module = ModuleType(f"{TWIN}_with_{found.id}")
+    spec = find_spec(TWIN)
+    module.__file__ = spec.origin if spec else None
+    exec(compile(text, f"<{TWIN} with {found.id}>", "exec"), module.__dict__)
+    return module
+
+
+def device(defect_id: str, policy: Policy = BUILTIN_POLICY) -> Builtin:
+    """The known-bad device with an id.
+
+    Raises: DeviceError where there is no such defect; EditError where an edit does not fit.
+    """
+    try:
+        found = defect(defect_id)
+    except KeyError as error:
+        raise DeviceError(str(error.args[0])) from error
+    return device_of(changed_module(found), f"defect:{defect_id}", policy)
+
+
+class Kill(msgspec.Struct, frozen=True, kw_only=True):
+    """What found one defect: the proofs, the runs beside the rules, the vectors."""
+
+    id: str
+    title: str
+    prove: bool
+    conform: bool
+    vectors: bool
+    prove_seconds: float
+    conform_seconds: float
+    vectors_seconds: float
+
+    @property
+    def is_killed(self) -> bool:
+        """Whether all three found it."""
+        return self.prove and self.conform and self.vectors
+
+    def marks(self) -> tuple[tuple[bool, float], ...]:
+        """Whether each of the three found it, and in how many seconds."""
+        return (
+            (self.prove, self.prove_seconds),
+            (self.conform, self.conform_seconds),
+            (self.vectors, self.vectors_seconds),
+        )
+
+
+def is_refuted(found: Defect) -> bool:
+    """Whether the proofs refute what the defect says it breaks, by values that replay."""
+    asked = Cache({})
+    return any(_refutes(o, asked) for o in obligations(found))
+
+
+def _refutes(obligation: Obligation, asked: Cache) -> bool:
+    return prove(obligation, ("z3",), Budget(), asked).verdict == Verdict.REFUTED
+
+
+def is_found_in_bulk(make: Callable[[Policy], Builtin], budget: float) -> bool:
+    """Whether random traces find a device wrong: batches first, and walks where those do not.
+
+    budget: seconds for the batches of one policy.
+    """
+    for policy in (SMALL_POLICY, BUILTIN_POLICY):
+        if run_batches(partial(make, policy), RULES, SEED, budget, MOST_BATCHES).failures:
+            return True
+    opened = doors(BUILTIN_POLICY)
+    return bool(walk(partial(make, BUILTIN_POLICY), RULES, SEED, EXAMPLES, opened).findings)
+
+
+def is_found_by_vectors(found: Defect, made: Sequence[vectors.Vector]) -> bool:
+    """Whether one of the vectors finds the defect, those of the rules that it names first."""
+    first = [v for v in made if v.rule.rpartition(".")[2] in found.rules]
+    bad = device(found.id)
+    return any(vectors.check(first[at : at + SOME], bad) for at in range(0, len(first), SOME))
+
+
+def kill(defect_id: str, budget: float = BUDGET_SECONDS) -> Kill:
+    """What finds one defect.
+
+    Raises: KeyError where there is no such defect.
+    """
+    found = defect(defect_id)
+    moments = [time.perf_counter()]
+    proved = is_refuted(found)
+    moments.append(time.perf_counter())
+    conforms = is_found_in_bulk(partial(device, defect_id), budget)
+    moments.append(time.perf_counter())
+    seen = is_found_by_vectors(found, _vectors())
+    moments.append(time.perf_counter())
+    spent = [round(after - before, 3) for before, after in pairwise(moments)]
+    return Kill(
+        id=found.id,
+        title=found.title,
+        prove=proved,
+        conform=conforms,
+        vectors=seen,
+        prove_seconds=spent[0],
+        conform_seconds=spent[1],
+        vectors_seconds=spent[2],
+    )
+
+
+@cache
+def _vectors() -> list[vectors.Vector]:
+    return vectors.make(BUILTIN_POLICY)
+
+
+def kill_matrix(
+    progress: Callable[[str], None] = lambda _said: None,
+    jobs: int = 0,
+    budget: float = BUDGET_SECONDS,
+) -> list[Kill]:
+    """What finds each defect, in the order of the catalogue.
+
+    progress: told the id of each defect that is done. jobs: processes; 0 is one for each core.
+    budget: seconds that the batches of one defect may take.
+    """
+    ids = [found.id for found in all_defects()]
+    killed: dict[str, Kill] = {}
+    if jobs == 1:
+        for defect_id in ids:
+            killed[defect_id] = kill(defect_id, budget)
+            progress(defect_id)
+        return list(killed.values())
+    # A fresh interpreter for each worker: z3's contexts do not survive a fork in every state.
+    context = get_context("spawn")
+    with ProcessPoolExecutor(jobs or len(os.sched_getaffinity(0)), mp_context=context) as pool:
+        for done in as_completed([pool.submit(kill, defect_id, budget) for defect_id in ids]):
+            killed[done.result().id] = done.result()
+            progress(done.result().id)
+    return [killed[defect_id] for defect_id in ids]

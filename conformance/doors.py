@@ -1,0 +1,176 @@
+"""Doors: for each case of each rule, starts and steps that a solver opens it with.
+
+For every (rule, case) the solver is asked for a step that takes the case and, one at a time, for
+one that also meets an aim (`conformance.aims`): a comparison at equality, one below and one above;
+a fact about many pages broken at its first page, at its last or beside a word's edge; a corner of
+the layout. A model becomes a door only if the oracle, on plain numbers, takes that case.
+
+The solver's sets hold the few pages that the conditions look at, so a door is also dressed: pages
+on which its case does not depend are claimed, and a device that reaches too far shows it.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from functools import cache
+from typing import Any
+
+import z3
+
+from conformance.aims import Aim, aims, asked, bounds, facts
+from spec.catalogue import SUBJECTS
+from spec.pages import ListedWords
+from spec.prove.matrix import Subject, situation, well_formed
+from spec.prove.world import Concrete, Symbolic, record
+from spec.rule import Case, Rule, step, taken
+from spec.terms import MASK, truth
+from spec.validation.bitmap import Bitmap, Import, Policy, gfn, word_count
+
+RLIMIT = 2_000_000
+"""z3's budget for one aim, in its own units; counted, not timed, so that doors do not move."""
+WORDS_OF_A_PATTERN = (0xF0F0_F0F0_F0F0_F0F0, 0x8000_0000_0000_0001, MASK, 0, 0x5555_5555_5555_5555)
+
+
+@dataclass(frozen=True)
+class Door:
+    """A start and a step from it that takes `case` of `rule`; `aim` says what it is for."""
+
+    id: str
+    rule: Rule
+    case: str
+    start: Bitmap
+    op: Any
+    aim: str
+
+
+def doors(policy: Policy, rules: frozenset[str] | None = None) -> tuple[Door, ...]:
+    """The doors of every rule, or of some, for devices that choose `policy`, in a fixed order."""
+    ids = [(s, rule) for s in SUBJECTS for rule in s.rules if rules is None or rule.id in rules]
+    return tuple(door for subject, rule in ids for door in _made(subject, rule, policy))
+
+
+@cache
+def _made(subject: Subject, rule: Rule, policy: Policy) -> tuple[Door, ...]:
+    with _fresh_terms():
+        return tuple(_of(subject, rule, policy))
+
+
+def _of(subject: Subject, rule: Rule, policy: Policy) -> Iterator[Door]:
+    world = Symbolic()
+    state, op, cases = situation(subject, rule, world)
+    wanted = list(aims(rule, cases, state, op))
+    points = [world.word("p"), *subject.touched(state, op)]
+    common = [
+        state.policy.cap_pages == policy.cap_pages,
+        state.policy.mixed_2m == policy.mixed_2m,
+        *well_formed(subject, state, world, points),
+        *world.facts(points),
+    ]
+    for case in cases:
+        base = [truth(taken(cases, case.name)), *bounds(rule, case, state, op), *common]
+        seen: set[Any] = set()
+        for aim, model in _models(base, [*wanted, *facts(world.book, base[0])]):
+            for start, asked_for in _dressed(subject, rule, case, world, model, aim, len(seen)):
+                key = (start, asked_for)
+                if key not in seen:
+                    name = f"{rule.id}.{case.name}#{len(seen)}"
+                    seen.add(key)
+                    yield Door(name, rule, case.name, start, asked_for, aim.name)
+
+
+def _models(base: list[Any], wanted: list[Aim]) -> Iterator[tuple[Aim, Any]]:
+    solver = z3.SimpleSolver()
+    solver.set("random_seed", 0)
+    solver.set("rlimit", RLIMIT)
+    solver.add(*map(truth, base))
+    for aim in wanted:
+        solver.push()
+        solver.add(truth(aim.holds))
+        if solver.check() == z3.sat:
+            yield aim, solver.model()
+        solver.pop()
+
+
+@contextmanager
+def _fresh_terms() -> Iterator[None]:
+    """A main context of z3 in which nothing was said before, so that models do not depend on it.
+
+    z3 orders terms by when they were made. It has no public way to change its main context, and
+    terms that are translated or printed bring that order along; a test keeps this honest.
+    """
+    kept = z3.z3._main_ctx
+    z3.z3._main_ctx = z3.Context()
+    try:
+        yield
+    finally:
+        z3.z3._main_ctx = kept
+
+
+# From a model to plain numbers
+
+
+def _dressed(
+    subject: Subject, rule: Rule, case: Case, world: Symbolic, model: Any, aim: Aim, turn: int
+) -> Iterator[tuple[Bitmap, Any]]:
+    """The model's step that takes `case`: bare and dressed, or one of these by turns."""
+    for otherwise in ("clear", "claimed"):
+        concrete = Concrete(model, world, otherwise)
+        start = record(concrete, subject.state, "s")
+        op = _handed_over(record(concrete, rule.operands, "op"))
+        if _takes(subject, rule, case.name, start, op):
+            break
+    else:
+        return
+    outfits = list(_outfits(rule, start, op))
+    turned = outfits[turn % len(outfits) :] + outfits[: turn % len(outfits)]
+    fitting = (fit for fit in turned if _takes(subject, rule, case.name, *fit))
+    yield from fitting if aim.name == "any" else (fit for fit, _ in zip(fitting, "x", strict=False))
+
+
+def _handed_over(op: Any) -> Any:
+    """`op` without words past its length, which nothing can hand over."""
+    if not isinstance(op, Import):
+        return op
+    words: Any = op.words
+    return replace(op, words=ListedWords(tuple(w for w in words.listed if w[0] < op.length)))
+
+
+def _takes(subject: Subject, rule: Rule, case: str, start: Bitmap, op: Any) -> bool:
+    # Where anything is claimed outside the region, the first or the last claimed page is.
+    claimed: Any = start.claimed
+    edges = claimed.bounds
+    near = (edges[0], edges[-1] - 1) if edges else (0,)
+    legal = all(said(start, page) for said in subject.well_formed for page in near)
+    return legal and step(rule, start, op).case == case
+
+
+def _outfits(rule: Rule, start: Bitmap, op: Any) -> Iterator[tuple[Bitmap, Any]]:
+    """The step as the solver made it, and with pages claimed that it did not speak of."""
+    yield start, op
+    first, stop = start.span()
+    span = asked(rule, op)
+    low, high = (gfn(edge) for edge in span) if span else (stop, stop)
+    low, high = sorted((min(max(low, first), stop), min(max(high, first), stop)))
+    claimed = start.claimed
+    beside = claimed.with_range(max(low - 1, first), low, True)
+    beside = beside.with_range(high, min(high + 1, stop), True)
+    others = claimed.with_range(first, low, True).with_range(high, stop, True)
+    striped = claimed
+    for page in range(first + 1, stop, 61):
+        striped = striped.with_range(page, min(page + 17, stop), True)
+    filled = _filled(op, start)
+    for dressed in (beside, others, striped):
+        yield replace(start, claimed=dressed), filled
+    if span is not None:
+        # The far ends of the region rather than its neighbours: a device that wraps or rounds.
+        ends = claimed.with_range(first, min(first + 1, low), True)
+        yield replace(start, claimed=ends.with_range(max(stop - 1, high), stop, True)), op
+
+
+def _filled(op: Any, start: Bitmap) -> Any:
+    """`op` with a pattern in the words that the solver left open: all but the last."""
+    if not isinstance(op, Import) or op.length != word_count(start.pages):
+        return op
+    pattern = WORDS_OF_A_PATTERN
+    words = [pattern[i % len(pattern)] for i in range(max(op.length - 1, 0))]
+    return replace(op, words=ListedWords.of([*words, op.words.at(op.length - 1)]))

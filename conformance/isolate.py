@@ -1,0 +1,118 @@
+"""Running a device in a process of its own, so that its crash is a verdict about it.
+
+A crash takes only that process down. The step that caused it is looked for afterwards, in further
+processes, among the doors: halves of them are tried until one step is left.
+"""
+
+import multiprocessing
+import signal
+from collections.abc import Callable, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from typing import Any
+
+from conformance.codec import encode
+from conformance.device import DeviceFault, find_device
+from conformance.doors import Door, doors
+from conformance.trace import Finding, Trace, decoded, judge
+from spec.rule import step
+from spec.validation.bitmap import Policy
+
+FIRST_TRIED = 64
+
+
+class DeviceCrash(DeviceFault):
+    """The process that ran the device died."""
+
+
+def in_child(function: Callable[..., Any], *arguments: Any) -> Any:
+    """What `function` answers in a fresh process.
+
+    Raises: DeviceCrash where the process died; else whatever the function raises.
+    """
+    context = multiprocessing.get_context("spawn")
+    pool = ProcessPoolExecutor(1, mp_context=context)
+    try:
+        pending = pool.submit(function, *arguments)
+        child = next(iter(pool._processes.values()), None)
+        return pending.result()
+    except BrokenProcessPool as error:
+        raise DeviceCrash(f"the device's process died{_how(child)}") from error
+    finally:
+        pool.shutdown(wait=False, cancel_futures=True)
+
+
+def _how(child: Any) -> str:
+    if child is None:
+        return ""
+    child.join(timeout=5)
+    code = child.exitcode
+    if code is None or code >= 0:
+        return f" (exit code {code})"
+    return f" ({signal.Signals(-code).name})"
+
+
+def replay_in_child(trace: Trace, device: str, place: str) -> Finding | None:
+    """`conformance.trace.replay` in a fresh process; its death is a finding."""
+    try:
+        return in_child(_replay, trace, device, place)  # type: ignore[no-any-return]
+    except DeviceCrash as crash:
+        start, steps = decoded(trace, place)
+        state = start
+        for rule, op in steps[:-1]:
+            state = step(rule, state, op).state
+        return _crashed(state, *steps[-1], str(crash), len(steps) - 1)
+
+
+def _replay(trace: Trace, device: str, place: str) -> Finding | None:
+    start, steps = decoded(trace, place)
+    return judge(start, steps, find_device(device)())
+
+
+def _try_doors(device: str, policy: Policy, rules: frozenset[str], first: int, stop: int) -> None:
+    made = find_device(device)()
+    for door in doors(policy, rules)[first:stop]:
+        judge(door.start, [(door.rule, door.op)], made)
+
+
+def crashing_door(device: str, policy: Policy, rules: Sequence[str]) -> tuple[Door, Finding] | None:
+    """A door whose step makes the device's process die, and the finding; None if none does."""
+    named = frozenset(rules)
+    opened = doors(policy, named)
+    first, stop = 0, len(opened)
+    crash = _crash(device, policy, named, first, stop)
+    if crash is None:
+        return None
+    while stop - first > 1:
+        middle = (first + stop) // 2
+        earlier = _crash(device, policy, named, first, middle)
+        if earlier is not None:
+            stop, crash = middle, earlier
+        else:
+            first = middle
+    door = opened[first]
+    alone = _crash(device, policy, named, first, stop)
+    return None if alone is None else (door, _crashed(door.start, door.rule, door.op, alone, 0))
+
+
+def _crash(device: str, policy: Policy, rules: frozenset[str], first: int, stop: int) -> str | None:
+    try:
+        in_child(_try_doors, device, policy, rules, first, stop)
+    except DeviceCrash as crash:
+        return str(crash)
+    return None
+
+
+def _crashed(state: Any, rule: Any, op: Any, said: str, place: int) -> Finding:
+    right = step(rule, state, op)
+    return Finding(
+        step=place,
+        rule=rule.id,
+        case=right.case,
+        field="fault",
+        expected="an answer",
+        got=said,
+        before=encode(state),
+        op=encode(op),
+        expected_state=encode(right.state),
+    )

@@ -1,0 +1,306 @@
+"""The conformance run: vectors, walks, a machine's own regions, and batches, for each device.
+
+Each device runs in a process of its own when there is more than one. A difference counts once it
+has been seen again on a fresh device; it is then written as a trace.
+"""
+
+import fnmatch
+import multiprocessing
+import os
+import time
+from collections import Counter
+from collections.abc import Callable, Sequence
+from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+
+from conformance import walk
+from conformance.batch import IN_BULK, make_batch, plain_trace, run_batches
+from conformance.builtin import twins
+from conformance.conform_report import (
+    ConformReport,
+    DeviceReport,
+    Difference,
+    RuleRow,
+    Speed,
+)
+from conformance.device import Maker, find_device
+from conformance.doors import doors
+from conformance.isolate import DeviceCrash, crashing_door, in_child
+from conformance.regions import region_trace
+from conformance.trace import Finding, Reached, Steps, judge, save, trace_of
+from spec.catalogue import SUBJECTS, rules
+from spec.prove.matrix import situation
+from spec.prove.world import Symbolic
+from spec.rule import Rule
+from spec.validation.bitmap import Bitmap
+
+MOST_DIFFERENCES = 5
+
+
+class NoSuchRule(ValueError):
+    """No rule has an id that matches."""
+
+
+@dataclass(frozen=True)
+class Effort:
+    """How much a profile runs: Hypothesis examples, batches, and the kill matrix.
+
+    batches: None is as many as there is time for. batch_seconds: else only a backstop.
+    """
+
+    examples: int
+    batches: int | None
+    batch_seconds: float
+    kills: bool
+
+
+EFFORTS = {
+    "quick": Effort(120, 80, 30.0, False),
+    "ci": Effort(400, 300, 120.0, True),
+    "nightly": Effort(4000, 6000, 1800.0, True),
+}
+
+
+@dataclass(frozen=True)
+class Task:
+    """One device's run, as it is handed to a process."""
+
+    device: str
+    effort: Effort
+    seed: int
+    only: str
+    traces: Path
+    regions: tuple[tuple[int, int], ...]
+
+
+def chosen(only: str) -> list[str]:
+    """The ids of the rules that match.
+
+    Raises: NoSuchRule where none does.
+    """
+    found = fnmatch.filter(rules(), only)
+    if not found:
+        raise NoSuchRule(f"--only {only}: no rule matches; try 'validation.bitmap.claim_*'")
+    return found
+
+
+def run(
+    devices: Sequence[str],
+    profile: str,
+    seed: int = 0,
+    only: str = "*",
+    jobs: int = 0,
+    seconds: float | None = None,
+    traces: Path = Path(".svsm-conformance/traces"),
+    regions: Sequence[tuple[int, int]] = (),
+    progress: Callable[[str], None] = lambda _said: None,
+) -> ConformReport:
+    """Run every device; `impl` stands for both twins of the built-in one.
+
+    seconds: for the batches of each device, in place of the profile's.
+
+    Raises: NoSuchRule, DeviceError before anything is run.
+    """
+    chosen(only)
+    effort = EFFORTS[profile]
+    if seconds is not None:
+        effort = replace(effort, batches=None, batch_seconds=seconds)
+    specs = [spec for named in devices for spec in (twins() if named == "impl" else [named])]
+    for spec in specs:
+        find_device(spec)()
+    tasks = [Task(s, effort, seed, only, traces, tuple(regions)) for s in dict.fromkeys(specs)]
+    tasks = [_lighter(task) for task in tasks]
+    report = ConformReport(profile=profile, seed=seed, only=only)
+    began = time.monotonic()
+    try:
+        report.devices.extend(_run_all(tasks, jobs, progress))
+        if effort.kills and only == "*" and all(spec.startswith("impl") for spec in specs):
+            report.kills.extend(_kills(jobs, progress))
+    except KeyboardInterrupt:
+        report.partial = True
+    report.seconds = round(time.monotonic() - began, 3)
+    return report
+
+
+def _lighter(task: Task) -> Task:
+    """The built-in devices that need less: the plain twin is slow in bulk, and the other policy
+    says another word for a mixed 2 MiB alone.
+    """
+    if task.device.startswith("impl:pure") and task.effort.batches is not None:
+        task = replace(task, effort=replace(task.effort, batches=task.effort.batches // 10))
+    if task.device.startswith("impl") and task.device.endswith("+size_mismatch"):
+        both = [i for i in chosen(task.only) if i.endswith("_2m")]
+        effort = replace(task.effort, batches=task.effort.batches and task.effort.batches // 4)
+        return replace(task, only="*_2m" if both else task.only, effort=effort, regions=())
+    return task
+
+
+def _run_all(
+    tasks: Sequence[Task], jobs: int, progress: Callable[[str], None]
+) -> list[DeviceReport]:
+    """Each device in a process of its own, as many at once as `jobs` says."""
+    jobs = min(jobs or len(os.sched_getaffinity(0)), len(tasks))
+    pool = ThreadPoolExecutor(jobs)
+    try:
+        futures = [pool.submit(_isolated, task) for task in tasks]
+        waiting = set(futures)
+        while waiting:
+            names = [t.device for t, f in zip(tasks, futures, strict=True) if not f.done()]
+            progress(f"running {', '.join(names)}")
+            _, waiting = wait(waiting, timeout=1.0, return_when=FIRST_COMPLETED)
+        return [future.result() for future in futures]
+    except BaseException:
+        # Interrupted: nothing is left running.
+        for child in multiprocessing.active_children():
+            child.terminate()
+        raise
+    finally:
+        pool.shutdown(wait=False, cancel_futures=True)
+
+
+def _isolated(task: Task) -> DeviceReport:
+    try:
+        return in_child(run_device, task)  # type: ignore[no-any-return]
+    except DeviceCrash as crash:
+        return _crash_report(task, str(crash))
+
+
+def _crash_report(task: Task, said: str) -> DeviceReport:
+    """The report on a device whose process died: the step that does it, if one step does."""
+    made = find_device(task.device)()
+    ids = [i for i in chosen(task.only) if i in made.claims]
+    found = crashing_door(task.device, made.policy, ids)
+    differences = []
+    if found is not None:
+        door, finding = found
+        steps: Steps = [(door.rule, door.op)]
+        trace = trace_of(task.device, f"vector {door.id}", task.seed, door.start, steps, finding)
+        path = str(save(trace, task.traces))
+        differences.append(Difference(finding, f"vector {door.id}", 1, path, True))
+    return DeviceReport(
+        device=made.name,
+        twin_note=task.device,
+        rules=[],
+        not_claimed=[i for i in chosen(task.only) if i not in made.claims],
+        differences=differences,
+        speed=Speed(batch=0, step_by_step=0),
+        crash=said,
+    )
+
+
+def _kills(jobs: int, progress: Callable[[str], None]) -> list[object]:
+    from conformance.defects import kill_matrix
+
+    return list(kill_matrix(progress, jobs or len(os.sched_getaffinity(0))))
+
+
+# One device
+
+
+def run_device(task: Task, progress: Callable[[str], None] = lambda _said: None) -> DeviceReport:
+    """Run one device through all there is."""
+    make = find_device(task.device)
+    device = make()
+    ids = chosen(task.only)
+    claimed = [rules()[i] for i in ids if i in device.claims]
+    counts: dict[str, Reached] = {"vectors": Counter(), "walks": Counter(), "batches": Counter()}
+    differences: list[Difference] = []
+
+    def note(made_by: str, start: Bitmap, steps: Steps, finding: Finding) -> None:
+        if all(
+            d.finding.rule != finding.rule or d.finding.case != finding.case for d in differences
+        ):
+            differences.append(_difference(task, make, made_by, start, steps, finding))
+
+    progress(f"{task.device}: vectors")
+    named = {rule.id for rule in claimed}
+    opened = doors(device.policy, frozenset(named))
+    for door in opened:
+        if len(differences) < MOST_DIFFERENCES:
+            steps: Steps = [(door.rule, door.op)]
+            finding = judge(door.start, steps, device, counts["vectors"])
+            if finding is not None:
+                note(f"vector {door.id}", door.start, steps, finding)
+                device = make()
+    progress(f"{task.device}: walks")
+    walked = walk.walk(make, claimed, task.seed, task.effort.examples, opened)
+    counts["walks"] = walked.reached
+    for start, steps, finding in walked.findings:
+        note("walk", start, steps, finding)
+    for base, pages in task.regions:
+        progress(f"{task.device}: region {base:#x}")
+        start, steps = region_trace(base, pages, device.policy, claimed, task.seed)
+        finding = judge(start, steps, make(), counts["walks"])
+        if finding is not None:
+            note("region", start, steps, finding)
+    progress(f"{task.device}: batches")
+    effort = task.effort
+    # A device that takes a step at a time is some twenty times slower: fewer lanes a batch.
+    batched = run_batches(make, claimed, task.seed, effort.batch_seconds, effort.batches)
+    counts["batches"] = batched.reached
+    for failed in batched.failures:
+        note("batch", *(walk.shrink(make, *failed[:2]) or failed))
+    rows = [_row(rule, counts, differences) for rule in claimed]
+    speed = Speed(
+        batch=round(batched.steps_per_second),
+        step_by_step=round(step_by_step(make, claimed, task.seed)),
+    )
+    return DeviceReport(
+        device=device.name,
+        twin_note=task.device,
+        rules=rows,
+        not_claimed=[i for i in ids if i not in device.claims],
+        differences=differences,
+        speed=speed,
+    )
+
+
+def _difference(
+    task: Task, make: Maker, made_by: str, start: Bitmap, steps: Steps, finding: Finding
+) -> Difference:
+    again = judge(start, steps, make()) or finding.field == IN_BULK
+    trace = trace_of(task.device, made_by, task.seed, start, steps, finding)
+    return Difference(
+        finding=finding,
+        made_by=made_by,
+        steps=len(trace.steps),
+        trace=str(save(trace, task.traces)),
+        confirmed=bool(again),
+    )
+
+
+def _row(rule: Rule, counts: dict[str, Reached], differences: Sequence[Difference]) -> RuleRow:
+    _, _, cases = situation(SUBJECTS[0], rule, Symbolic())
+    reached = {
+        case.name: sum(count[rule.id, case.name] for count in counts.values()) for case in cases
+    }
+
+    def total(kind: str) -> int:
+        return sum(times for (i, _), times in counts[kind].items() if i == rule.id)
+
+    return RuleRow(
+        rule=rule.id,
+        vectors=total("vectors"),
+        walks=total("walks"),
+        batches=total("batches"),
+        reached=reached,
+        differences=sum(d.finding.rule == rule.id for d in differences),
+    )
+
+
+def step_by_step(make: Maker, claimed: Sequence[Rule], seed: int, seconds: float = 0.5) -> float:
+    """Checked steps a second, one at a time, over the traces that batches are made of."""
+    if not claimed:
+        return 0.0
+    device = make()
+    batch = make_batch(np.random.Generator(np.random.PCG64(seed)), claimed, (64, 20), device.policy)
+    traces = [plain_trace(batch, lane) for lane in range(batch.lanes)]
+    done, began = 0, time.perf_counter()
+    while time.perf_counter() - began < seconds:
+        start, steps = traces[done % len(traces)]
+        judge(start, steps, device)
+        done += 1
+    return done * len(batch.rules) / (time.perf_counter() - began)

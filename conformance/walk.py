@@ -1,0 +1,135 @@
+"""Walks: Hypothesis goes on from the doors, step by step beside the rules, and shrinks.
+
+What a device gets wrong only after some history, the doors alone do not show. A walk that parts
+from the rules is made small: fewer steps, a smaller region, fewer runs, the plainest arguments.
+"""
+
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from hypothesis import HealthCheck, Phase, Verbosity, given, settings
+from hypothesis import seed as seeded
+from hypothesis.errors import Flaky
+
+from conformance.device import Device
+from conformance.doors import Door
+from conformance.guard import guarded
+from conformance.reduce import Parted, reduce, weight
+from conformance.strategies import MOST_PAGES, Bounds, walks
+from conformance.trace import Reached, Steps, judge
+from spec.rule import Rule
+from spec.validation.bitmap import Bitmap
+
+SHRINK_EXAMPLES = 200
+"""How many walks `shrink` draws in search of a plainer one that shows the same."""
+FEW_STEPS = 2
+"""A trace of so many steps is plain enough."""
+
+MakeDevice = Callable[[], Device]
+
+
+@dataclass
+class WalkResult:
+    """What walks did: how many steps and examples, which cases they reached, what they found."""
+
+    steps: int = 0
+    examples: int = 0
+    reached: Reached = field(default_factory=Counter)
+    findings: list[Parted] = field(default_factory=list)
+
+
+class PartedError(Exception):
+    """A walk and the rules part; tells Hypothesis to shrink it."""
+
+
+def walk(
+    make_device: MakeDevice,
+    rules: Sequence[Rule],
+    seed: int,
+    examples: int,
+    doors: Sequence[Door] = (),
+    steps: int = 12,
+    pages: int = MOST_PAGES,
+) -> WalkResult:
+    """Walk a device through `examples` walks of `rules`, until one parts from the rules.
+
+    steps: the most steps of a walk. pages: the most pages of a drawn region.
+    Rules that the device does not claim are left out. The same seed gives the same walks.
+    """
+    device = guarded(make_device())
+    mine = [rule for rule in rules if rule.id in device.claims]
+    result = WalkResult()
+    if not mine or examples < 1:
+        return result
+    own = [door for door in doors if door.start.policy == device.policy and door.rule in mine]
+    parted: list[Parted] = []
+
+    def beside_the_rules(walked: tuple[Bitmap, list[tuple[Rule, Any]]]) -> None:
+        start, taken = walked
+        counted: Reached = Counter()
+        finding = judge(start, taken, device, counted)
+        if not parted:
+            # What shrinking does again is not counted.
+            result.examples += 1
+            result.steps += len(taken) if finding is None else finding.step + 1
+            result.reached.update(counted)
+        if finding is not None:
+            parted.append((start, taken[: finding.step + 1], finding))
+            raise PartedError
+
+    run = _settings(examples)(
+        given(walks(mine, device.policy, own, Bounds(pages, steps)))(beside_the_rules)
+    )
+    try:
+        seeded(seed)(run)()
+    except (PartedError, Flaky):
+        # The last one to part is the smallest; a device that answers at random has one as well.
+        result.findings.append(reduce(parted[-1], device))
+    return result
+
+
+def _settings(examples: int) -> Callable[[Any], Any]:
+    return settings(
+        max_examples=examples,
+        database=None,
+        deadline=None,
+        derandomize=False,
+        report_multiple_bugs=False,
+        print_blob=False,
+        verbosity=Verbosity.quiet,
+        phases=(Phase.generate, Phase.shrink),
+        # What is slow or large here is the device or the oracle, not a strategy to be improved.
+        suppress_health_check=[
+            HealthCheck.too_slow,
+            HealthCheck.data_too_large,
+            HealthCheck.large_base_example,
+        ],
+    )
+
+
+def shrink(make_device: MakeDevice, start: Bitmap, steps: Steps) -> Parted | None:
+    """The smallest trace found that shows what `steps` from `start` show; None if they do not.
+
+    It is reduced as it is; if that leaves more than two steps, Hypothesis looks for a plainer one
+    of the same rules in regions as small, which is taken if the same field of the same rule parts.
+    """
+    device = guarded(make_device())
+    finding = judge(start, steps, device)
+    if finding is None:
+        return None
+    small = reduce((start, list(steps), finding), device)
+    if len(small[1]) <= FEW_STEPS:
+        return small
+    most_steps, most_pages = len(small[1]), max(1, small[0].pages)
+    rules = list(dict.fromkeys(rule for rule, _ in small[1]))
+    for other in walk(make_device, rules, 0, SHRINK_EXAMPLES, (), most_steps, most_pages).findings:
+        found = reduce(other, device)
+        if _shows(found) == _shows(small) and weight(found) < weight(small):
+            return found
+    return small
+
+
+def _shows(parted: Parted) -> tuple[str, str]:
+    return parted[2].rule, parted[2].field
