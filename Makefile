@@ -14,7 +14,7 @@ check: $(STAMP)        ## the main job: prove, conform and bench on this machine
 	$(BIN)/svsm-conformance --profile $(PROFILE)
 
 test: $(STAMP) lint types docs-check    ## lint, types, generated docs and the tests
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest --numprocesses auto
 
 $(STAMP): $(SOURCES)
 	$(PYTHON) -m venv $(VENV)

@@ -88,13 +88,13 @@ def make_batch(
     """Draw a batch and run the rules on it."""
     start = draw_start(rng, *shape, policy)
     state, chosen, ops, done = start, [], [], []
-    last: Drawn | None = None
+    seen: dict[type, Drawn] = {}
     for _ in range(STEPS):
         rule = rules[int(rng.integers(len(rules)))]
-        last = draw_op(rng, rule, state, last)
-        result = lane_step(rule, state, last.op)
+        drawn = seen[rule.operands] = draw_op(rng, rule, state, seen.get(rule.operands))
+        result = lane_step(rule, state, drawn.op)
         chosen.append(rule)
-        ops.append(last)
+        ops.append(drawn)
         done.append(result)
         state = result.state
     return Batch(start, tuple(chosen), tuple(ops), tuple(done))
@@ -115,9 +115,11 @@ def run_batches(
 ) -> BatchResult:
     """Run some batches, or as many as there is time for, until a trace fails.
 
-    The traces are a function of the seed. seconds: where `batches` is given, only a backstop.
+    Rules that the device does not claim are left out. The traces are a function of the seed.
+    seconds: where `batches` is given, only a backstop.
     """
     device, result = make_device(), BatchResult()
+    rules = [rule for rule in rules if rule.id in device.claims]
     rng = np.random.Generator(np.random.PCG64(seed))
     at_once = hasattr(device, "load") and hasattr(device, "run")
     checked = _checked_at_once if at_once else _checked_one_by_one
@@ -134,23 +136,41 @@ def run_batches(
     return result
 
 
-def _count(batch: Batch, result: BatchResult, lanes: int) -> None:
-    result.steps += lanes * len(batch.rules)
+def _count(batch: Batch, result: BatchResult, agreed: Sequence[int]) -> None:
+    """Count the lanes that were compared to their end and agreed."""
+    result.steps += len(agreed) * len(batch.rules)
     for rule, done in zip(batch.rules, batch.done, strict=True):
-        for case, times in enumerate(np.bincount(done.case[:lanes], minlength=len(done.names))):
+        taken = done.case if len(agreed) == batch.lanes else done.case[list(agreed)]
+        for case, times in enumerate(np.bincount(taken, minlength=len(done.names))):
             if times:
                 result.reached[rule.id, done.names[case]] += int(times)
 
 
+class _Raised(Exception):
+    """A device raised in bulk, in `lane`: whatever it is, that is a difference."""
+
+    def __init__(self, lane: int, said: str) -> None:
+        super().__init__(said)
+        self.lane = lane
+
+
 def _checked_at_once(batch: Batch, device: Any, result: BatchResult) -> list[int]:
     """The lanes in which the device differs, each trace taken in one call."""
-    wrong = bulk_differences(batch, device, range(batch.lanes))
-    _count(batch, result, batch.lanes)
+    try:
+        wrong = bulk_differences(batch, device, range(batch.lanes))
+    except _Raised as raised:
+        # The lanes before it were run but not compared, so none is counted.
+        return [raised.lane]
+    failed = set(wrong)
+    _count(batch, result, [lane for lane in range(batch.lanes) if lane not in failed])
     return wrong
 
 
 def bulk_differences(batch: Batch, device: Any, lanes: Sequence[int]) -> list[int]:
-    """Those of `lanes` in which the device's `run` differs from the rules in anything it writes."""
+    """Those of `lanes` in which the device's `run` differs from the rules in anything it writes.
+
+    Raises: _Raised where the device raises.
+    """
     width = batch.start.claimed.rows.shape[1]
     room = width + 1
     ops, payload, wanted = _program(batch, room)
@@ -162,9 +182,8 @@ def bulk_differences(batch: Batch, device: Any, lanes: Sequence[int]) -> list[in
         try:
             device.load(bases[lane], pages[lane], words)
             device.run(ops[lane], payload[lane], results[lane], shown[lane])
-        except Exception:
-            # Whatever it raises is a difference; `explained` tells which.
-            return [lane]
+        except Exception as error:
+            raise _Raised(lane, f"{type(error).__name__}: {error}") from error
     wrong = np.any(payload != wanted, axis=1)
     for place, done in enumerate(batch.done):
         wrong |= results[:, place] != _expected(done, batch.rules[place], batch.ops[place])
@@ -206,10 +225,11 @@ def _program(batch: Batch, room: int) -> tuple[Array, Array, Array]:
 
 def _checked_one_by_one(batch: Batch, device: Device, result: BatchResult) -> list[int]:
     """The same for a device that takes a step at a time: fewer lanes, as they are slow."""
-    lanes = min(32, batch.lanes)
-    _count(batch, result, lanes)
-    failed = (lane for lane in range(lanes) if judge(*plain_trace(batch, lane), device) is not None)
-    return list(itertools.islice(failed, 1))
+    lanes = range(min(32, batch.lanes))
+    failed = (lane for lane in lanes if judge(*plain_trace(batch, lane), device) is not None)
+    first = list(itertools.islice(failed, 1))
+    _count(batch, result, lanes[: first[0]] if first else lanes)
+    return first
 
 
 def plain_trace(batch: Batch, lane: int) -> tuple[Bitmap, Steps]:
@@ -237,7 +257,12 @@ def explained(
 
 
 def _in_bulk(batch: Batch, lane: int, start: Bitmap, steps: Steps, device: Any) -> Finding:
-    again = bulk_differences(batch, device, [lane])
+    got = "something else in bulk, and the same as the rules step by step"
+    try:
+        if not bulk_differences(batch, device, [lane]):
+            got += "; a fresh device did not do it again"
+    except _Raised as raised:
+        got = f"{raised} in bulk, and the same as the rules step by step"
     rule, op = steps[-1]
     return Finding(
         step=len(steps) - 1,
@@ -245,8 +270,7 @@ def _in_bulk(batch: Batch, lane: int, start: Bitmap, steps: Steps, device: Any) 
         case="",
         field=IN_BULK,
         expected="what the rules answer to each step",
-        got="something else in bulk, and the same as the rules step by step"
-        + ("" if again else "; a fresh device did not do it again"),
+        got=" ".join(got.split()),
         before=encode(start),
         op=encode(op),
         expected_state=encode(plain_state(batch.done[-1].state, lane)),

@@ -109,10 +109,11 @@ def device_of(module: ModuleType, name: str, policy: Policy = BUILTIN_POLICY) ->
     return Builtin(module, name, policy)
 
 
-def device(choice: str = "auto") -> Builtin:
+def device(choice: str = "auto", policy: Policy | None = None) -> Builtin:
     """The built-in implementation: `fast`, `pure`, or with `auto` whichever is built.
 
-    `+size_mismatch` behind it chooses the other word for a mixed 2 MiB.
+    `+size_mismatch` behind it chooses the other word for a mixed 2 MiB. policy: taken as it is,
+    in place of what `choice` says.
 
     Raises: DeviceError where the twin is not there.
     """
@@ -126,9 +127,9 @@ def device(choice: str = "auto") -> Builtin:
     if (told or "mixed") not in WORDS_FOR_MIXED:
         words = " or ".join(WORDS_FOR_MIXED)
         raise DeviceError(f"device impl:{choice}: a mixed 2 MiB is told as {words}, not {told!r}")
-    policy = Policy(MAX_PAGES, int(WORDS_FOR_MIXED[told or "mixed"]))
+    named = Policy(MAX_PAGES, int(WORDS_FOR_MIXED[told or "mixed"]))
     name = kernels.built() if twin == "auto" else twin
-    return device_of(module, f"impl:{name}{'+' + told if told else ''}", policy)
+    return device_of(module, f"impl:{name}{'+' + told if told else ''}", policy or named)
 
 
 def twins() -> tuple[str, ...]:

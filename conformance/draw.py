@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 
 from conformance.lanes import Array, LanePages, LaneWords
-from spec.pages import ListedPages, ListedWords
+from conformance.packing import from_bytes
+from spec.pages import ListedWords
 from spec.rule import Rule
 from spec.validation.bitmap import (
     At,
@@ -48,8 +49,8 @@ class Drawn:
 
 
 def draw_start(rng: np.random.Generator, lanes: int, width: int, policy: Policy) -> Bitmap:
-    """A region and a set of claimed frames for each lane."""
-    pages = draw_pages(rng, lanes, width)
+    """A region within the policy's cap and a set of claimed frames for each lane."""
+    pages = np.minimum(draw_pages(rng, lanes, width), U64(policy.cap_pages))
     base = draw_base(rng, lanes, pages)
     rows = draw_rows(rng, lanes, width)
     whole = LanePages(base, np.zeros_like(rows))
@@ -106,7 +107,7 @@ def _repeated(rng: np.random.Generator, drawn: Drawn, last: Drawn | None) -> Dra
 
 
 def frames(rng: np.random.Generator, s: Bitmap) -> Array:
-    """Frames in the region, at its edges, at the edges of words, or far away."""
+    """Frames in the region, at its edges, at the edges of words and runs, or far away."""
     lanes = s.claimed.lanes
     first, pages = gfn(s.base), s.pages
     inside = first + (rng.random(lanes) * pages).astype(U64)
@@ -115,15 +116,32 @@ def frames(rng: np.random.Generator, s: Bitmap) -> Array:
     edge = np.where(rng.random(lanes) < 0.5, first, first + pages) + step
     far = rng.integers(0, TOP_FRAME, lanes).astype(U64)
     top = np.full(lanes, U64(TOP_FRAME - 1))
-    kinds = [inside, word, edge, far, top]
-    drawn = np.choose(rng.choice(5, lanes, p=[0.45, 0.3, 0.2, 0.03, 0.02]), kinds)
-    return drawn & U64(TOP_FRAME - 1)
+    flip = next_flip(s, inside)
+    kinds = [inside, word, edge, flip, flip + step, far, top]
+    p = [0.3, 0.25, 0.2, 0.15, 0.05, 0.03, 0.02]
+    drawn: Array = np.choose(rng.choice(len(kinds), lanes, p=p), kinds) & U64(TOP_FRAME - 1)
+    return drawn
+
+
+def next_flip(s: Bitmap, frame: Array) -> Array:
+    """Where the run of pages alike ends that holds `frame`, or the region's end."""
+    rows = s.claimed.rows
+    before = rows << U64(1)
+    before[:, 1:] |= rows[:, :-1] >> U64(63)
+    end = gfn(s.base) + s.pages
+    flips = (rows ^ before) & s.claimed.masks(frame + U64(1), end)
+    word = np.argmax(flips != 0, axis=1)
+    bits = flips[np.arange(len(rows)), word]
+    place = np.bitwise_count((bits & (~bits + U64(1))) - U64(1)).astype(U64)
+    found: Array = np.where(bits == 0, end, s.claimed.origin + U64(64) * word.astype(U64) + place)
+    return found
 
 
 def addresses(rng: np.random.Generator, drawn: Array) -> Array:
     """Byte addresses of frames, a few of them not on a page boundary."""
     odd = rng.choice(np.array([0, 1, 0x800, 0xFFF], U64), len(drawn), p=[0.94, 0.02, 0.02, 0.02])
-    return (drawn << U64(12)) | odd
+    bytes_: Array = (drawn << U64(12)) | odd
+    return bytes_
 
 
 def _at(rng: np.random.Generator, rule: Rule, s: Bitmap) -> Drawn:
@@ -159,19 +177,17 @@ def _between(rng: np.random.Generator, s: Bitmap) -> Drawn:
 def _create(rng: np.random.Generator, s: Bitmap) -> Drawn:
     lanes, width = s.claimed.rows.shape
     pages = draw_pages(rng, lanes, width)
-    base = draw_base(rng, lanes, pages) << U64(12)
+    base: Array = draw_base(rng, lanes, pages) << U64(12)
     cap = U64(s.policy.cap_pages)
+    if cap <= U64(64 * width):
+        # The most that is accepted, where the rows can hold it.
+        pages = np.where(rng.random(lanes) < 0.1, cap, pages)
+        base = np.minimum(base, (U64(LIMIT_FRAME) - pages) << U64(12))
     kind = rng.choice(6, lanes, p=[0.75, 0.05, 0.05, 0.05, 0.05, 0.05])
     far = U64(LIMIT_FRAME - 1) << U64(12)
-    bases: Any = [
-        base,
-        base | U64(0x10),
-        base,
-        np.full(lanes, U64(0xFFFF_FFFF_FFFF_F000)),
-        far,
-        base,
-    ]
-    counts = [
+    top = np.full(lanes, U64(0xFFFF_FFFF_FFFF_F000))
+    bases: list[Array] = [base, base | U64(0x10), base, top, np.full(lanes, far), base]
+    counts: list[Array] = [
         pages,
         pages,
         np.zeros(lanes, U64),
@@ -179,7 +195,6 @@ def _create(rng: np.random.Generator, s: Bitmap) -> Drawn:
         pages + U64(1),
         np.full(lanes, cap + U64(1)),
     ]
-    bases = [np.broadcast_to(b, (lanes,)) for b in bases]
     flags = rng.random(lanes) < 0.5
     return Drawn(Create(np.choose(kind, bases), np.choose(kind, counts), flags))
 
@@ -193,7 +208,8 @@ def _lengths(rng: np.random.Generator, s: Bitmap) -> Array:
     right = word_count(s.pages)
     wrong = np.where(rng.random(lanes) < 0.5, right + U64(1), np.maximum(right, U64(1)) - U64(1))
     drawn = np.where(rng.random(lanes) < 0.85, right, wrong)
-    return np.minimum(drawn, U64(width + 1))
+    lengths: Array = np.minimum(drawn, U64(width + 1))
+    return lengths
 
 
 def _export(rng: np.random.Generator, s: Bitmap) -> Drawn:
@@ -225,9 +241,9 @@ DRAW: dict[type, Callable[[np.random.Generator, Bitmap], Drawn]] = {
 def plain_state(state: Bitmap, lane: int) -> Bitmap:
     """The state of one lane."""
     base, pages = int(state.base[lane]), int(state.pages[lane])
-    words = ListedWords.of(state.claimed.rows[lane].tolist())
-    claimed = ListedPages().unpacked(words, base >> 12, pages)
-    return Bitmap(state.policy, base, pages, claimed)
+    return Bitmap(
+        state.policy, base, pages, from_bytes(state.claimed.rows[lane].tobytes(), base >> 12)
+    )
 
 
 def plain_op(drawn: Drawn, lane: int) -> Any:

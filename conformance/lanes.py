@@ -6,16 +6,16 @@ frame `origin + 64 * j + i`. Calling a rule on arrays gives its cases for every 
 """
 
 from dataclasses import dataclass, replace
-from typing import Any, TypeAlias
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from spec.rule import Rule
 from spec.validation.bitmap import Bitmap, gfn
 
 U64 = np.uint64
-Array: TypeAlias = Any
-"""A numpy array: numpy's own types say little of what indexing gives."""
+Array = npt.NDArray[Any]
 ONE, SIXTY_FOUR = U64(1), U64(64)
 LOW_BITS = np.array([(1 << n) - 1 for n in range(65)], U64)
 """The word whose lowest `n` bits are set, by `n`."""
@@ -71,7 +71,8 @@ class LanePages:
         """Whether `page` is in the set."""
         place = lane_word(page, self.lanes) - self.origin
         word = LaneWords(self.rows).at(place >> U64(6))
-        return (word >> (place & U64(63))) & ONE == ONE
+        held: Array = (word >> (place & U64(63))) & ONE == ONE
+        return held
 
     def with_range(self, first: Any, stop: Any, value: Any) -> "LanePages":
         """This set with membership of `[first, stop)` made `value`."""
@@ -89,15 +90,19 @@ class LanePages:
 
     def none(self, first: Any, stop: Any) -> Array:
         """No page of `[first, stop)` is in the set."""
-        return ~np.any(self.rows & self.masks(first, stop), axis=1)
+        held: Array = ~np.any(self.rows & self.masks(first, stop), axis=1)
+        return held
 
     def all(self, first: Any, stop: Any) -> Array:
         """Every page of `[first, stop)` is in the set; the range is within the row."""
-        return ~np.any(~self.rows & self.masks(first, stop), axis=1)
+        held: Array = ~np.any(~self.rows & self.masks(first, stop), axis=1)
+        return held
 
     def count(self, first: Any, stop: Any) -> Array:
         """How many pages of `[first, stop)` are in the set."""
-        return np.bitwise_count(self.rows & self.masks(first, stop)).sum(axis=1, dtype=U64)
+        held = np.bitwise_count(self.rows & self.masks(first, stop))
+        total: Array = held.sum(axis=1, dtype=U64)
+        return total
 
     def lowest_missing(self, first: Any, stop: Any) -> Array:
         """The lowest page of `[first, stop)` not in the set, where there is one."""
@@ -105,7 +110,8 @@ class LanePages:
         word = np.argmax(missing != 0, axis=1)
         bits = missing[np.arange(self.lanes), word]
         place = np.bitwise_count((bits & (~bits + ONE)) - ONE)
-        return self.origin + word.astype(U64) * SIXTY_FOUR + place.astype(U64)
+        found: Array = self.origin + word.astype(U64) * SIXTY_FOUR + place.astype(U64)
+        return found
 
     def packed(self, origin: Any) -> LaneWords:
         """The set as words; `origin` is the lane's own wherever a rule asks."""
@@ -122,7 +128,8 @@ class LanePages:
 
 def _below(place: Array, bases: Array) -> Array:
     """In each word, the bits before bit `place` of the row."""
-    return LOW_BITS[np.clip(place[:, None] - bases, 0, 64)]
+    masks: Array = LOW_BITS[np.clip(place[:, None] - bases, 0, 64)]
+    return masks
 
 
 @dataclass(frozen=True)
@@ -141,11 +148,16 @@ class LaneStep:
 
 
 def lane_step(rule: Rule, state: Bitmap, op: Any) -> LaneStep:
-    """Execute one step in every lane."""
+    """Execute one step in every lane.
+
+    Raises: LookupError where in some lane no case is taken.
+    """
     lanes = state.claimed.lanes
     cases = rule(state, op)
     whens = np.stack([np.broadcast_to(np.asarray(case.when), (lanes,)) for case in cases])
     taken = np.argmax(whens, axis=0)
+    if not whens.any(axis=0).all():
+        raise LookupError(f"{rule.id}: no case is taken in some lane")
     outcome, value = np.zeros(lanes, U64), np.zeros(lanes, U64)
     words, after = None, state
     for place, case in enumerate(cases):

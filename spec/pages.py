@@ -172,7 +172,10 @@ class ListedPages:
                 edges ^= lowest
                 place = origin + WIDTH * index + lowest.bit_length() - 1
                 # A run that goes on into the next word has its end and start at one place.
-                flips = flips[:-1] if flips[-1:] == [place] else [*flips, place]
+                if flips[-1:] == [place]:
+                    flips.pop()
+                else:
+                    flips.append(place)
         return ListedPages(tuple(flips)).with_range(origin + pages, 1 << 72, False)
 
 

@@ -3,12 +3,14 @@
 import numpy as np
 import pytest
 
-from conformance.batch import OPCODES, make_batch, run_batches
+from conformance.batch import OPCODES, STEPS, make_batch, run_batches
 from conformance.builtin import BUILTIN_POLICY, Builtin, device, maker
 from conformance.device import Answer, DeviceFault
+from conformance.draw import draw_start, next_flip, plain_state
+from conformance.guard import guarded
 from conformance.oracle import Oracle
 from impl.abi import Opcode
-from spec.validation.bitmap import RULES, claim_range
+from spec.validation.bitmap import RULES, Policy, claim_range
 from spec.validation.outcomes import Outcome
 
 TWINS = ("fast", "pure")
@@ -153,3 +155,61 @@ def test_only_the_rules_asked_for_are_run():
     result = run_batches(maker("pure"), [claim_range], seed=0, seconds=0.3)
     assert {rule for rule, _ in result.reached} == {claim_range.id}
     assert run_batches(maker("pure"), [], seed=0, seconds=0.3).steps == 0
+
+
+class RaisesInBulk(FlipsInBulk):
+    """The plain twin, whose batches raise."""
+
+    def run(self, ops, payload, results, snapshots):
+        raise RuntimeError("no bulk today")
+
+
+def test_what_raises_in_bulk_is_named_and_nothing_counts_as_checked():
+    result = run_batches(RaisesInBulk, RULES, seed=2, seconds=30)
+    assert "RuntimeError: no bulk today" in result.failures[0][2].got
+    assert result.steps == 0
+    assert not result.reached
+
+
+class Few(Oracle):
+    """The rules, one of them claimed."""
+
+    def __init__(self):
+        super().__init__(BUILTIN_POLICY)
+        self.claims = frozenset({claim_range.id})
+
+
+@pytest.mark.parametrize("made", [Few, lambda: guarded(Few())], ids=["bare", "guarded"])
+def test_what_a_device_does_not_claim_is_not_asked(made):
+    result = run_batches(made, RULES, seed=0, seconds=60, batches=1)
+    assert result.failures == []
+    assert {rule for rule, _ in result.reached} == {claim_range.id}
+
+
+def test_a_trace_that_fails_ends_where_the_count_does():
+    result = run_batches(lambda: Wrong(tells_ok), RULES, seed=1, seconds=60)
+    assert result.failures
+    assert result.steps % STEPS == 0
+    assert sum(result.reached.values()) == result.steps
+
+
+def test_the_next_flip_is_where_membership_changes():
+    rng = np.random.Generator(np.random.PCG64(3))
+    state = draw_start(rng, 100, 3, BUILTIN_POLICY)
+    first = state.base >> np.uint64(12)
+    flips = next_flip(state, first)
+    for lane in range(100):
+        plain, end = plain_state(state, lane), int(first[lane] + state.pages[lane])
+        later = (b for b in plain.claimed.bounds if int(first[lane]) < b < end)
+        assert flips[lane] == next(later, end)
+
+
+@pytest.mark.parametrize("cap", [1, 100, 1000])
+def test_a_start_is_within_the_cap_and_the_cap_itself_is_asked_for(cap):
+    small = Policy(cap, int(Outcome.MIXED))
+    result = run_batches(lambda: device("pure", small), RULES, seed=0, seconds=60, batches=3)
+    assert result.failures == []
+    assert result.reached["validation.bitmap.create", "over_cap"]
+    batch = make_batch(np.random.Generator(np.random.PCG64(0)), RULES[:1], (500, 20), small)
+    assert batch.start.pages.max() <= cap
+    assert any((done.state.pages == cap).any() for done in batch.done)

@@ -11,7 +11,7 @@ from conformance.device import Answer, DeviceError, DeviceFault
 from conformance.packing import from_bytes, to_bytes
 from impl import abi, kernels
 from spec.pages import ListedPages, ListedWords
-from spec.validation.bitmap import RULES, At, Between, Bitmap, Create, Export, Import
+from spec.validation.bitmap import RULES, At, Between, Bitmap, Create, Export, Import, Policy
 from spec.validation.outcomes import Outcome
 
 AREA = "validation.bitmap."
@@ -80,6 +80,13 @@ def test_the_other_word_for_a_mixed_2m_can_be_chosen():
     chosen.reset(mixed)
     assert chosen.apply(AREA + "claim_2m", At(0)) == Answer(Outcome.SIZE_MISMATCH)
     assert chosen.observe() == mixed
+
+
+def test_a_policy_can_be_given():
+    small = Policy(100, int(Outcome.SIZE_MISMATCH))
+    given = device("pure", small)
+    assert given.policy == given.observe().policy == small
+    assert given.apply(AREA + "create", Create(0, 101, False)) == Answer(Outcome.OVER_CAP)
 
 
 @pytest.mark.parametrize("choice", ["slow", "pure+ok", "pure+wraps", "pure+nonsense"])
