@@ -86,11 +86,11 @@ def show(found: ProveReport, console: Console) -> None:
         f"prove: {found.proved} of {len(found.obligations)} obligations PROVED",
         "rule",
         "cases",
-        "obligations",
+        "asked",
         "PROVED",
         *solvers,
         "slowest",
-        right="|".join(["cases", "obligations", "PROVED", "slowest", *solvers]),
+        right="|".join(["cases", "asked", "PROVED", "slowest", *solvers]),
     )
     shown.columns[0].no_wrap = True
     for subject, results in groups.items():

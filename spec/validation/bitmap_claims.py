@@ -340,6 +340,16 @@ def the_region_stays(m: Moment, p: Word) -> Bool:
     return same_region(m)
 
 
+@invariant(
+    cite=definition("a change"),
+    rules=(fill, *CLAIMS, *RELEASES, import_words),
+    on="accepted",
+)
+def a_change_answers_no_value(m: Moment, p: Word) -> Bool:
+    """A step that only changes the record answers nothing beside that it did."""
+    return m.value == 0
+
+
 def every_asked_page_is_claimed(m: Moment, q: Word) -> Bool:
     """Supposing that every asked page is claimed."""
     return implies(asked(m, q), m.before.claimed.has(q))
@@ -534,6 +544,7 @@ INVARIANTS = (
     a_region_is_what_was_asked,
     the_size_is_one_bit_a_page,
     the_region_stays,
+    a_change_answers_no_value,
     pages_all_claimed_are_told_so,
     pages_all_unclaimed_are_told_so,
     pages_told_claimed_are,
