@@ -61,7 +61,7 @@ def at_stake(finding: Finding) -> tuple[str, ...]:
     # A wrong outcome makes another sort of step of it: an acceptance of what is to be refused.
     alike = [case for case in cases if int(case.outcome) == answered]
     case = right if right in alike or not alike else alike[-1]
-    seen = Moment(rule, before, op, answered, right.value, shown)
+    seen = Moment(rule, before, op, answered, _value(finding, right.value), shown)
     edges = {
         *before.claimed.bounds,
         *shown.claimed.bounds,
@@ -72,6 +72,12 @@ def at_stake(finding: Finding) -> tuple[str, ...]:
     subject = next(subject for subject in SUBJECTS if rule in subject.rules)
     spoken = [i for i in subject.invariants if i.suppose is None and i.speaks_of(rule, case)]
     return tuple(i.name for i in spoken if not all(_holds(i.sentence(seen, p)) for p in near))
+
+
+def _value(finding: Finding, right: Any) -> Any:
+    """The value that the device answered, where that is a number and differs."""
+    is_number = finding.field == "value" and finding.got.isalnum()
+    return int(finding.got, 0) if is_number else right
 
 
 def _holds(said: Any) -> bool:

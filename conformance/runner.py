@@ -223,7 +223,8 @@ def run_device(task: Task, progress: Callable[[str], None] = lambda _said: None)
             steps: Steps = [(door.rule, door.op)]
             finding = judge(door.start, steps, device, counts["vectors"])
             if finding is not None:
-                note(f"vector {door.id}", door.start, steps, finding)
+                small = walk.shrink(make, door.start, steps) or (door.start, steps, finding)
+                note(f"vector {door.id}", *small)
                 device = make()
     progress(f"{task.device}: walks")
     walked = walk.walk(make, claimed, task.seed, task.effort.examples, opened)
