@@ -62,12 +62,17 @@ def main_job(
 
     Parameters
     ----------
-    memmap: A memory map instead of this machine's: a directory in the form of
+    memmap
+        A memory map instead of this machine's: a directory in the form of
         /sys/firmware/memmap, or a text file of START END TYPE or e820 lines.
-    profile: How thorough: quick, ci or nightly.
-    seed: The seed of everything that is drawn.
-    jobs: Processes; 0 is one for each core.
-    traces: Where traces of divergences are written.
+    profile
+        How thorough: quick, ci or nightly.
+    seed
+        The seed of everything that is drawn.
+    jobs
+        Processes; 0 is one for each core.
+    traces
+        Where traces of divergences are written.
     """
     from conformance import memmap as maps
     from conformance.builtin import BUILTIN_POLICY
@@ -111,14 +116,22 @@ def prove(
 
     Parameters
     ----------
-    globs: Ids of obligations to prove, such as 'validation.bitmap.claim_*'; all if none is given.
-    profile: quick asks z3; ci asks z3, bitwuzla and cvc5; nightly does it over ten seeds.
-    solver: Ask these instead; with more than one, two must agree.
-    jobs: Processes; 0 is one for each core.
-    seed: The solvers' seed.
-    export_smt2: Write the SMT-LIB text of each obligation into this directory.
-    json: Write the results to this file.
-    edits: Also make single edits to the rules, and tell which of them no proof notices.
+    globs
+        Ids of obligations to prove, such as 'validation.bitmap.claim_*'; all if none is given.
+    profile
+        quick asks z3; ci asks z3, bitwuzla and cvc5; nightly does it over ten seeds.
+    solver
+        Ask these instead; with more than one, two must agree.
+    jobs
+        Processes; 0 is one for each core.
+    seed
+        The solvers' seed.
+    export_smt2
+        Write the SMT-LIB text of each obligation into this directory.
+    json
+        Write the results to this file.
+    edits
+        Also make single edits to the rules, and tell which of them no proof notices.
     """
     from conformance.prove_report import report, show
     from spec.prove.run import PROFILES, Effort, export, matching, prove_many
@@ -179,15 +192,23 @@ def conform(
 
     Parameters
     ----------
-    device: What to test: impl (the built-in one, both twins), impl:fast, impl:pure,
+    device
+        What to test: impl (the built-in one, both twins), impl:fast, impl:pure,
         defect:ID (a known-bad variant), or MODULE:CLASS.
-    profile: How thorough; ci and nightly also print the kill matrix.
-    budget: Seconds for walks and batches, such as 60s, in place of the profile's.
-    seed: The seed of everything that is drawn.
-    only: Test only rules whose id matches.
-    jobs: Processes; 0 is one for each core.
-    json: Write the results to this file.
-    traces: Where traces of divergences are written.
+    profile
+        How thorough; ci and nightly also print the kill matrix.
+    budget
+        Seconds for walks and batches, such as 60s, in place of the profile's.
+    seed
+        The seed of everything that is drawn.
+    only
+        Test only rules whose id matches.
+    jobs
+        Processes; 0 is one for each core.
+    json
+        Write the results to this file.
+    traces
+        Where traces of divergences are written.
     """
     devices = device or ["impl"]
     seconds = None if budget is None else _seconds(budget)
@@ -234,8 +255,10 @@ def replay(file: Path, *, device: str | None = None) -> int:
 
     Parameters
     ----------
-    file: The trace, as conform wrote it.
-    device: Replay against this device instead of the one that diverged.
+    file
+        The trace, as conform wrote it.
+    device
+        Replay against this device instead of the one that diverged.
     """
     from conformance.device import find_device
     from conformance.isolate import replay_in_child
@@ -265,7 +288,8 @@ def fill(folder: Path) -> int:
 
     Parameters
     ----------
-    folder: The directory to write them into.
+    folder
+        The directory to write them into.
     """
     from conformance import vectors
     from conformance.builtin import BUILTIN_POLICY
@@ -282,8 +306,10 @@ def check(folder: Path, *, device: str = "impl") -> int:
 
     Parameters
     ----------
-    folder: The directory that `vectors fill` wrote.
-    device: What to test.
+    folder
+        The directory that `vectors fill` wrote.
+    device
+        What to test.
     """
     from conformance import vectors
     from conformance.device import find_device
@@ -315,9 +341,12 @@ def bench(
 
     Parameters
     ----------
-    profile: How long to measure.
-    compare: An earlier --json file to compare with.
-    json: Write the figures to this file.
+    profile
+        How long to measure.
+    compare
+        An earlier --json file to compare with.
+    json
+        Write the figures to this file.
     """
     from conformance import bench as benches
 
@@ -356,7 +385,8 @@ def explain(id: str) -> int:
 
     Parameters
     ----------
-    id: Such as validation.bitmap.claim_2m, claim_2m.mixed, no_page_is_claimed_twice.
+    id
+        Such as validation.bitmap.claim_2m, claim_2m.mixed, no_page_is_claimed_twice.
     """
     from conformance.explain import explained
 

@@ -73,7 +73,7 @@ class DeviceReport(msgspec.Struct, frozen=True, kw_only=True):
     def verdict(self) -> str:
         """The verdict word."""
         if self.crash:
-            return "CRASHES"
+            return "CRASHES OR HANGS"
         if any(d.finding.field == "fault" for d in self.differences):
             return "FAULTS"
         if self.differences:
@@ -86,7 +86,13 @@ class DeviceReport(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def exit_code(self) -> int:
         """The exit code that the verdict stands for."""
-        words = {"CRASHES": 1, "FAULTS": 1, "DIVERGES": 1, "CASES NOT REACHED": 4, "CONFORMS": 0}
+        words = {
+            "CRASHES OR HANGS": 1,
+            "FAULTS": 1,
+            "DIVERGES": 1,
+            "CASES NOT REACHED": 4,
+            "CONFORMS": 0,
+        }
         return words.get(self.verdict, 3)
 
 

@@ -1,4 +1,4 @@
-"""Running a device in a process of its own, so that its crash is a verdict about it.
+"""Running a device in a process of its own, so that its crash or hang is a verdict about it.
 
 A crash takes only that process down. The step that caused it is looked for afterwards, in further
 processes, among the doors: halves of them are tried until one step is left.
@@ -18,24 +18,31 @@ from conformance.trace import Finding, Trace, decoded, judge
 from spec.rule import step
 from spec.validation.bitmap import Policy
 
-FIRST_TRIED = 64
+# What one replay, or the doors of one rule after another, may take at the most.
+DOORS_SECONDS, REPLAY_SECONDS = 60.0, 120.0
 
 
 class DeviceCrash(DeviceFault):
     """The process that ran the device died."""
 
 
-def in_child(function: Callable[..., Any], *arguments: Any) -> Any:
+def in_child(function: Callable[..., Any], *arguments: Any, seconds: float | None = None) -> Any:
     """What `function` answers in a fresh process.
 
-    Raises: DeviceCrash where the process died; else whatever the function raises.
+    seconds: how long it may take; then it is killed.
+
+    Raises: DeviceCrash where the process died or was killed; else whatever the function raises.
     """
     context = multiprocessing.get_context("spawn")
     pool = ProcessPoolExecutor(1, mp_context=context)
     try:
         pending = pool.submit(function, *arguments)
         child = next(iter(pool._processes.values()), None)
-        return pending.result()
+        return pending.result(seconds)
+    except TimeoutError as error:
+        if child is not None:
+            child.kill()
+        raise DeviceCrash(f"the device did not come to an end within {seconds:.0f} s") from error
     except BrokenProcessPool as error:
         raise DeviceCrash(f"the device's process died{_how(child)}") from error
     finally:
@@ -55,7 +62,7 @@ def _how(child: Any) -> str:
 def replay_in_child(trace: Trace, device: str, place: str) -> Finding | None:
     """`conformance.trace.replay` in a fresh process; its death is a finding."""
     try:
-        return in_child(_replay, trace, device, place)  # type: ignore[no-any-return]
+        return in_child(_replay, trace, device, place, seconds=REPLAY_SECONDS)  # type: ignore[no-any-return]
     except DeviceCrash as crash:
         start, steps = decoded(trace, place)
         state = start
@@ -97,7 +104,7 @@ def crashing_door(device: str, policy: Policy, rules: Sequence[str]) -> tuple[Do
 
 def _crash(device: str, policy: Policy, rules: frozenset[str], first: int, stop: int) -> str | None:
     try:
-        in_child(_try_doors, device, policy, rules, first, stop)
+        in_child(_try_doors, device, policy, rules, first, stop, seconds=DOORS_SECONDS)
     except DeviceCrash as crash:
         return str(crash)
     return None

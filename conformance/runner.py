@@ -49,18 +49,20 @@ class Effort:
     """How much a profile runs: Hypothesis examples, batches, and the kill matrix.
 
     batches: None is as many as there is time for. batch_seconds: else only a backstop.
+    patience_seconds: what a device may take for everything before it counts as hanging.
     """
 
     examples: int
     batches: int | None
     batch_seconds: float
     kills: bool
+    patience_seconds: float
 
 
 EFFORTS = {
-    "quick": Effort(120, 80, 30.0, False),
-    "ci": Effort(400, 300, 120.0, True),
-    "nightly": Effort(4000, 6000, 1800.0, True),
+    "quick": Effort(120, 80, 30.0, False, 300.0),
+    "ci": Effort(400, 300, 120.0, True, 900.0),
+    "nightly": Effort(4000, 6000, 1800.0, True, 10800.0),
 }
 
 
@@ -107,7 +109,8 @@ def run(
     chosen(only)
     effort = EFFORTS[profile]
     if seconds is not None:
-        effort = replace(effort, batches=None, batch_seconds=seconds)
+        patience = effort.patience_seconds + seconds
+        effort = replace(effort, batches=None, batch_seconds=seconds, patience_seconds=patience)
     specs = [spec for named in devices for spec in (twins() if named == "impl" else [named])]
     for spec in specs:
         find_device(spec)()
@@ -163,7 +166,7 @@ def _run_all(
 
 def _isolated(task: Task) -> DeviceReport:
     try:
-        return in_child(run_device, task)  # type: ignore[no-any-return]
+        return in_child(run_device, task, seconds=task.effort.patience_seconds)  # type: ignore[no-any-return]
     except DeviceCrash as crash:
         return _crash_report(task, str(crash))
 

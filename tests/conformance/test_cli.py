@@ -163,6 +163,14 @@ class Raises(Mine):
             raise RuntimeError("boom")
         return super().apply(rule, op)
 
+class Dies(Mine):
+    """Dies on some steps."""
+    def apply(self, rule, op):
+        if op.gpa % 4096 == 1:
+            import os
+            os.abort()
+        return super().apply(rule, op)
+
 class Unfinished:
     """Has no members."""
 '''
@@ -174,6 +182,7 @@ class Unfinished:
         ("Mine", 0, "not claimed"),
         ("Nothing", 3, "NOTHING COMPARED"),
         ("Raises", 1, "boom"),
+        ("Dies", 1, "SIGABRT"),
         ("Unfinished", 5, "has no name, claims"),
     ],
 )
