@@ -27,6 +27,8 @@ U64 = np.uint64
 TOP_FRAME = 1 << 52
 LIMIT_FRAME = 1 << 40
 PAGES_2M = 512
+# From so many words on, an implementation's loops unroll.
+MANY_WORDS = 128
 
 
 @dataclass(frozen=True)
@@ -76,15 +78,21 @@ def draw_base(rng: np.random.Generator, lanes: int, pages: Array) -> Array:
 
 
 def draw_rows(rng: np.random.Generator, lanes: int, width: int) -> Array:
-    """Words: empty, full, random, alternating, or with a run."""
+    """Words: empty, full, random, alternating, with a run, or uniform but for one page.
+
+    Only the last shows that a loop over many words looks at each: large lanes have it mostly.
+    """
     random = rng.integers(0, 1 << 64, (lanes, width), dtype=U64)
     whole = LanePages(np.zeros(lanes, U64), random)
     ends = np.sort(rng.integers(0, 64 * width + 1, (2, lanes)), axis=0).astype(U64)
     run = whole.masks(ends[0], ends[1])
     full = np.full_like(random, U64(0xFFFF_FFFF_FFFF_FFFF))
     alternating = np.full_like(random, U64(0xAAAA_AAAA_AAAA_AAAA))
-    kinds = [np.zeros_like(random), full, random, alternating, run, ~run]
-    kind = rng.choice(len(kinds), lanes, p=[0.2, 0.2, 0.15, 0.05, 0.2, 0.2])
+    odd = rng.integers(0, 64 * width, lanes).astype(U64)
+    one = whole.masks(odd, odd + U64(1))
+    kinds = [np.zeros_like(random), full, random, alternating, run, ~run, one, ~one]
+    small, large = [0.15, 0.15, 0.15, 0.05, 0.15, 0.15, 0.1, 0.1], [0.05] * 6 + [0.35] * 2
+    kind = rng.choice(len(kinds), lanes, p=large if width >= MANY_WORDS else small)
     return np.choose(kind[:, None], kinds)
 
 
@@ -167,7 +175,8 @@ def _between(rng: np.random.Generator, s: Bitmap) -> Drawn:
     stop = np.where(rng.random(lanes) < 0.5, (first + lengths) & U64(TOP_FRAME - 1), to_other)
     low, high = np.minimum(first, stop), np.maximum(first, stop)
     reversed_ = rng.random(lanes) < 0.04
-    whole = rng.random(lanes) < 0.08
+    many = s.claimed.rows.shape[1] >= MANY_WORDS
+    whole = rng.random(lanes) < (0.4 if many else 0.08)
     one, two = np.where(reversed_, high, low), np.where(reversed_, low, high)
     one = np.where(whole, gfn(s.base), one)
     two = np.where(whole, gfn(s.base) + s.pages, two)
