@@ -81,7 +81,7 @@ def _value(finding: Finding, right: Any) -> Any:
 
 
 def _holds(said: Any) -> bool:
-    return bool(not said.given or said.then) if isinstance(said, Claim) else bool(said)
+    return bool(not said.given or all(said.conclusions)) if isinstance(said, Claim) else bool(said)
 
 
 def _operands(finding: Finding) -> str:

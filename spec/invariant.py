@@ -36,10 +36,19 @@ def moment(rule: Rule, before: Any, op: Any, case: Case) -> Moment:
 
 @dataclass(frozen=True)
 class Claim:
-    """Where `given` holds, `then` holds; `given` must be shown to be possible."""
+    """Where `given` holds, `then` holds; `given` must be shown to be possible.
+
+    goals: further conclusions, each shown by itself, where one conjunction would be hard.
+    """
 
     given: Bool
     then: Bool
+    goals: tuple[Bool, ...] = ()
+
+    @property
+    def conclusions(self) -> tuple[Bool, ...]:
+        """All that is to hold."""
+        return (self.then, *self.goals)
 
 
 Sentence = Callable[[Moment, Word], Any]

@@ -69,12 +69,13 @@ def step_obligation(subject: Subject, rule: Rule, case: Case, inv: Invariant) ->
         further = [*points, *(inv.points(m) if inv.points else ())]
         said = inv.sentence(m, p)
         claim = said if isinstance(said, Claim) else Claim(True, said)
-        then = claim.then
+        goals = claim.conclusions
         if inv.suppose is not None:
-            then = implies(all_of(*_suppositions(inv, m, world, further)), then)
+            supposed = all_of(*_suppositions(inv, m, world, further))
+            goals = tuple(implies(supposed, goal) for goal in goals)
         hypotheses = _supposing(subject, state, cases, case.name, world, points)
         hypotheses += everywhere(inv.uses, state, world, further)
-        return Query(hypotheses, [then], claim.given)
+        return Query(hypotheses, goals, claim.given)
 
     return Obligation(
         f"{rule.id}.{case.name}/{inv.name}",

@@ -512,7 +512,7 @@ def each_page_is_its_imported_bit(m: Moment, p: Word) -> Claim:
         implies(below(number, s.pages), same(bit(word, i), claimed.has(frame)))
         for i, number, frame in numbered(s, p)
     )
-    return Claim(below(p, m.op.length), all_of(*agree))
+    return Claim(below(p, m.op.length), True, tuple(agree))
 
 
 @invariant(cite=decision("0004-words"), rules=(import_words,), on="accepted")
@@ -520,7 +520,12 @@ def no_slack_bit_is_taken(m: Moment, p: Word) -> Claim:
     """Words that are taken have no bit set past the region."""
     in_words = below(shift_right(p, 6), m.op.length)
     past = all_of(in_words, at_most(m.before.pages, p))
-    return Claim(past, negate(bit(m.op.words.at(shift_right(p, 6)), bits_and(p, 63))))
+    last, own = minus(m.op.length, 1), bits_and(m.before.pages, 63)
+    # Such a bit is in the last word, past the region's own; and there each is clear.
+    is_slack = all_of(shift_right(p, 6) == last, own != 0, at_most(own, bits_and(p, 63)))
+    word = m.op.words.at(last)
+    clear = (implies(all_of(own != 0, at_most(own, i)), negate(bit(word, i))) for i in range(64))
+    return Claim(past, is_slack, tuple(clear))
 
 
 @invariant(cite=decision("0004-words"), rules=(import_words,))
