@@ -39,6 +39,27 @@ LOWEST_BIT = Assumption(
     "lowest-bit",
     "a word that is not zero has a set bit below which all are clear (what ctz answers)",
 )
+ATOMIC_STEPS = Assumption(
+    "atomic-steps",
+    "one step of one vCPU, of the host or of the guest happens at a time; any may come between",
+)
+BLOCK_ACCESS = Assumption(
+    "block-access",
+    "work on a 2 MiB block reaches each page that its first page's translation leads on to, or "
+    "faults; page by page in between nothing else happens to it",
+)
+FIXED_LAYOUT = Assumption(
+    "fixed-layout",
+    "the memory map and the SVSM's own frames do not meet and do not change (checked at handoff)",
+)
+ONE_GUEST = Assumption(
+    "one-guest",
+    "RMP entries are told apart only as this guest's or not",
+)
+RMPUPDATE_FLUSHES = Assumption(
+    "rmpupdate-flushes",
+    "no translation to a page outlives an RMPUPDATE of it",
+)
 
 ALL = (
     SERIAL_STEPS,
@@ -48,4 +69,9 @@ ALL = (
     FILL_CONTRACT,
     POPCNT_CONTRACT,
     LOWEST_BIT,
+    ATOMIC_STEPS,
+    BLOCK_ACCESS,
+    FIXED_LAYOUT,
+    ONE_GUEST,
+    RMPUPDATE_FLUSHES,
 )

@@ -14,15 +14,20 @@ from typing import Protocol
 
 import z3
 
+from spec.tables import BLOCK, ListedTable, Table, block_pages, in_block
 from spec.terms import (
+    MASK,
     WIDTH,
     Bool,
     Word,
     all_of,
     any_of,
     below,
+    bits_and,
+    bits_or,
     implies,
     negate,
+    pick,
     plus,
     truth,
     within,
@@ -38,6 +43,33 @@ class Pages(Protocol):
 
     def with_range(self, first: Word, stop: Word, value: Bool) -> "Pages":
         """This set with membership of `[first, stop)` made `value`."""
+
+    def with_block(self, first: Word, large: Bool, value: Bool) -> "Pages":
+        """This set with membership of the pages of a block made `value`."""
+
+    def minus(self, other: "Pages") -> "Pages":
+        """The pages of this set that are not in `other`."""
+
+    def meet(self, other: "Pages") -> "Pages":
+        """The pages of this set that are in `other` too."""
+
+    def counting(self, table: Table, key: Word, value: Word, large: Bool) -> "Pages":
+        """The pages of this set at which a table counts up so as to have `value` at `key`.
+
+        Both are aligned as a block is.
+        """
+
+    def is_empty(self) -> Bool:
+        """No page is in the set."""
+
+    def emptied(self) -> "Pages":
+        """The set without a page."""
+
+    def no_block(self, first: Word, large: Bool) -> Bool:
+        """No page of a block is in the set."""
+
+    def whole_block(self, first: Word, large: Bool) -> Bool:
+        """Every page of a block is in the set."""
 
     def none(self, first: Word, stop: Word) -> Bool:
         """No page of `[first, stop)` is in the set."""
@@ -130,6 +162,50 @@ class ListedPages:
         closing = (stop,) if (right % 2 == 1) != value else ()
         return ListedPages(self.bounds[:left] + opening + closing + self.bounds[right:])
 
+    def with_block(self, first: int, large: bool, value: bool) -> "ListedPages":
+        """This set with membership of the pages of a block made `value`."""
+        return self.with_range(first, first + (BLOCK if large else 1), value)
+
+    def minus(self, other: "ListedPages") -> "ListedPages":
+        """The pages of this set that are not in `other`."""
+        made = self
+        for first, stop in other.runs():
+            made = made.with_range(first, stop, False)
+        return made
+
+    def meet(self, other: "ListedPages") -> "ListedPages":
+        """The pages of this set that are in `other` too."""
+        return self.minus(self.minus(other))
+
+    def counting(self, table: ListedTable, key: int, value: int, large: bool) -> "ListedPages":
+        """The pages of this set at which a table counts up so as to have `value` at `key`."""
+        right = ListedPages()
+        for first, stop, there, counts in table.entries() if large else ():
+            wanted = value + first - key
+            if counts and there == wanted:
+                right = right.with_range(first, stop, True)
+            elif not counts and first <= (at := there - value + key) < stop:
+                right = right.with_range(at, at + 1, True)
+        if table.at(key) == value:
+            right = right.with_range(key, key + 1, True)
+        return self.meet(right)
+
+    def is_empty(self) -> bool:
+        """No page is in the set."""
+        return not self.bounds
+
+    def emptied(self) -> "ListedPages":
+        """The set without a page."""
+        return ListedPages()
+
+    def no_block(self, first: int, large: bool) -> bool:
+        """No page of a block is in the set."""
+        return self._uniform(first, first + (BLOCK if large else 1), False)
+
+    def whole_block(self, first: int, large: bool) -> bool:
+        """Every page of a block is in the set."""
+        return self._uniform(first, first + (BLOCK if large else 1), True)
+
     def _uniform(self, first: int, stop: int, value: bool) -> bool:
         after = bisect_right(self.bounds, first)
         unbroken = after == len(self.bounds) or self.bounds[after] >= stop
@@ -186,7 +262,8 @@ class ListedPages:
 class Uniform:
     """What was said of many pages: `flag` iff every page of `[first, stop)` has `value`.
 
-    Where it does not hold, `witness` is the least page that breaks it.
+    Where it does not hold, `witness` is the least page that breaks it. `inside` says of a page
+    whether it is in the range, where there is a shorter way to say it.
     """
 
     pages: "SymbolicPages"
@@ -195,21 +272,23 @@ class Uniform:
     value: bool
     flag: Bool
     witness: Word
+    inside: Callable[[Word], Bool] | None = None
+
+    def _has(self, page: Word) -> Bool:
+        return self.inside(page) if self.inside else within(page, self.first, self.stop)
 
     def _agrees(self, page: Word) -> Bool:
         return self.pages.has(page) if self.value else negate(self.pages.has(page))
 
     def witnessed(self) -> Bool:
         """Where it does not hold, the witness shows it."""
-        shown = all_of(
-            within(self.witness, self.first, self.stop), negate(self._agrees(self.witness))
-        )
+        shown = all_of(self._has(self.witness), negate(self._agrees(self.witness)))
         return implies(negate(self.flag), shown)
 
     def at(self, page: Word) -> Bool:
         """What it says of one page."""
         vouched = any_of(self.flag, below(page, self.witness))
-        return implies(all_of(within(page, self.first, self.stop), vouched), self._agrees(page))
+        return implies(all_of(self._has(page), vouched), self._agrees(page))
 
 
 @dataclass
@@ -219,7 +298,14 @@ class Book:
     facts: dict[tuple["SymbolicPages", int, int, bool], Uniform] = field(default_factory=dict)
     counters: dict["SymbolicPages", z3.FuncDeclRef] = field(default_factory=dict)
 
-    def uniform(self, pages: "SymbolicPages", first: Word, stop: Word, value: bool) -> Uniform:
+    def uniform(
+        self,
+        pages: "SymbolicPages",
+        first: Word,
+        stop: Word,
+        value: bool,
+        inside: Callable[[Word], Bool] | None = None,
+    ) -> Uniform:
         """The fact that every page of `[first, stop)` has `value`, made once."""
         first, stop = z3.simplify(word(first)), z3.simplify(word(stop))
         key = (pages, first.get_id(), stop.get_id(), value)
@@ -232,6 +318,7 @@ class Book:
                 value,
                 z3.Bool(stem),
                 z3.BitVec(f"witness_of_{stem}", WIDTH),
+                inside,
             )
         return self.facts[key]
 
@@ -279,6 +366,49 @@ class SymbolicPages:
         return SymbolicPages(
             lambda q: z3.If(within(q, first, stop), truth(value), self.has(q)), self.book
         )
+
+    def with_block(self, first: Word, large: Bool, value: Bool) -> "SymbolicPages":
+        """This set with membership of the pages of a block made `value`."""
+        return SymbolicPages(
+            lambda q: z3.If(in_block(q, first, large), truth(value), self.has(q)), self.book
+        )
+
+    def minus(self, other: Pages) -> "SymbolicPages":
+        """The pages of this set that are not in `other`."""
+        return SymbolicPages(lambda q: all_of(self.has(q), negate(other.has(q))), self.book)
+
+    def meet(self, other: Pages) -> "SymbolicPages":
+        """The pages of this set that are in `other` too."""
+        return SymbolicPages(lambda q: all_of(self.has(q), other.has(q)), self.book)
+
+    def counting(self, table: Table, key: Word, value: Word, large: Bool) -> "SymbolicPages":
+        """The pages of this set at which a table counts up so as to have `value` at `key`."""
+        place = pick(large, BLOCK - 1, 0)
+        return SymbolicPages(
+            lambda q: all_of(self.has(q), table.at(q) == bits_or(value, bits_and(q, place))),
+            self.book,
+        )
+
+    def is_empty(self) -> Bool:
+        """No page is in the set."""
+        return self.book.uniform(self, 0, MASK, False, lambda _page: True).flag
+
+    def emptied(self) -> "SymbolicPages":
+        """The set without a page."""
+        return SymbolicPages(lambda _page: z3.BoolVal(False), self.book)
+
+    def no_block(self, first: Word, large: Bool) -> Bool:
+        """No page of a block is in the set."""
+        return self._block(first, large, False)
+
+    def whole_block(self, first: Word, large: Bool) -> Bool:
+        """Every page of a block is in the set."""
+        return self._block(first, large, True)
+
+    def _block(self, first: Word, large: Bool, value: bool) -> Bool:
+        stop = first + block_pages(large)
+        fact = self.book.uniform(self, first, stop, value, lambda q: in_block(q, first, large))
+        return fact.flag
 
     def none(self, first: Word, stop: Word) -> Bool:
         """No page of `[first, stop)` is in the set."""

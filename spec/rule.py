@@ -9,7 +9,7 @@ from dataclasses import dataclass, fields
 from typing import Annotated, Any, get_args, get_origin, get_type_hints
 
 from spec.sources import Source
-from spec.terms import Bits, Bool, PageSet, Word, WordTable, all_of, negate
+from spec.terms import Bits, Bool, KeySet, KeyTable, PageSet, Word, WordTable, all_of, negate
 
 
 @dataclass(frozen=True)
@@ -17,7 +17,9 @@ class Case:
     """One way a step can go.
 
     `when` is its condition (it is taken where no earlier case is), `outcome` what is answered,
-    `state` what the step leaves behind, `value` what a successful step answers beside it.
+    `state` what the step leaves behind (or a function that makes it, called where the case is
+    taken), `value` what a successful step answers beside it. `never`: no step takes it from a
+    state in which the invariants hold; that is proved, and it is there to fail closed.
     """
 
     name: str
@@ -25,6 +27,12 @@ class Case:
     outcome: Word
     state: Any
     value: Any = 0
+    never: bool = False
+
+    @property
+    def after(self) -> Any:
+        """What the step leaves behind."""
+        return self.state() if callable(self.state) else self.state
 
 
 Cases = tuple[Case, ...]
@@ -32,13 +40,17 @@ Cases = tuple[Case, ...]
 
 @dataclass(frozen=True)
 class Rule:
-    """A rule: its cases as a function of the state and the operands."""
+    """A rule: its cases as a function of the state and the operands.
+
+    enabled: where the step can be taken at all; everywhere if it is None.
+    """
 
     id: str
     operands: type
     source: Source
     cases: Callable[[Any, Any], Cases]
     accepts: int
+    enabled: Callable[[Any, Any], Bool] | None = None
 
     @property
     def name(self) -> str:
@@ -65,15 +77,19 @@ class Step:
 
 
 def rule(
-    area: str, operands: type, cite: Source, accepts: int = 0
+    area: str,
+    operands: type,
+    cite: Source,
+    accepts: int = 0,
+    enabled: Callable[[Any, Any], Bool] | None = None,
 ) -> Callable[[Callable[[Any, Any], Cases]], Rule]:
     """Make a rule of the function below, under the id `area.name`.
 
-    accepts: the outcome that is not a refusal.
+    accepts: the outcome that is not a refusal. enabled: where the step can be taken at all.
     """
 
     def made(cases: Callable[[Any, Any], Cases]) -> Rule:
-        return Rule(f"{area}.{cases.__name__}", operands, cite, cases, accepts)
+        return Rule(f"{area}.{cases.__name__}", operands, cite, cases, accepts, enabled)
 
     return made
 
@@ -85,7 +101,7 @@ def step(subject: Rule, state: Any, op: Any) -> Step:
     """
     for case in subject(state, op):
         if case.when:
-            return Step(case.name, int(case.outcome), case.value, case.state)
+            return Step(case.name, int(case.outcome), case.value, case.after)
     raise LookupError(f"{subject.id}: no case is taken for {op}")
 
 
@@ -105,13 +121,14 @@ def hints(record: type) -> Mapping[str, Any]:
     return get_type_hints(record, include_extras=True)
 
 
-def kind(annotation: Any) -> Bits | PageSet | WordTable | None:
+Mark = Bits | PageSet | WordTable | KeySet | KeyTable
+
+
+def kind(annotation: Any) -> Mark | None:
     """The mark that an annotation carries, if any."""
     if get_origin(annotation) is not Annotated:
         return None
-    return next(
-        (m for m in get_args(annotation)[1:] if isinstance(m, Bits | PageSet | WordTable)), None
-    )
+    return next((m for m in get_args(annotation)[1:] if isinstance(m, Mark)), None)
 
 
 def scalars(record: Any) -> Mapping[str, Any]:

@@ -39,6 +39,18 @@ class PageSet:
     """Marks an annotated field as a set of frame numbers in the `span` of its record."""
 
 
+@dataclass(frozen=True)
+class KeySet:
+    """Marks an annotated field as a set of words of any size; `packed`: kept as a bitmap."""
+
+    packed: bool = False
+
+
+@dataclass(frozen=True)
+class KeyTable:
+    """Marks an annotated field as a total table from words to words."""
+
+
 Gpa: TypeAlias = Annotated[Word, Bits(64)]
 """A guest physical address in bytes."""
 Count: TypeAlias = Annotated[Word, Bits(64)]

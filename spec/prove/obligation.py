@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import z3
@@ -28,8 +28,9 @@ class Query:
 class Obligation:
     """One thing to be shown.
 
-    `ask` writes it in a world. `method` is `witness` where it is to be shown that `given` can be
-    (then is empty); anything else is to be proved.
+    `ask` writes it in a world; obligations that share one, by name, are written in the same, so
+    that what they have in common is built once. `method` is `witness` where it is to be shown that
+    `given` can be (then is empty); anything else is to be proved.
     """
 
     id: str
@@ -38,6 +39,7 @@ class Obligation:
     ask: Callable[[World], Query]
     assumptions: tuple[Assumption, ...] = ()
     method: str = "pointwise"
+    shares: str = ""
 
 
 @dataclass
@@ -59,6 +61,24 @@ def texts(obligation: Obligation) -> dict[str, str]:
     return dict(zip(_labels(query), _texts(query), strict=True))
 
 
+@dataclass
+class _Latest:
+    name: str = ""
+    world: Symbolic = field(default_factory=Symbolic)
+
+
+_LATEST = _Latest()
+
+
+def _world(name: str) -> Symbolic:
+    """The world of a name: the latest one is kept, obligations come in order."""
+    if not name:
+        return Symbolic()
+    if _LATEST.name != name:
+        _LATEST.name, _LATEST.world = name, Symbolic()
+    return _LATEST.world
+
+
 def _labels(query: Query) -> list[str]:
     return ["possible", *(f"goal-{i}" for i in range(len(query.then)))]
 
@@ -73,7 +93,7 @@ def prove(
 ) -> Result:
     """What `solvers` make of an obligation; with more than one, two must agree on `PROVED`."""
     began = time.perf_counter()
-    world = Symbolic()
+    world = _world(obligation.shares)
     query = obligation.ask(world)
     possible, *goals = _texts(query)
     started = time.perf_counter()

@@ -14,7 +14,9 @@ import z3
 from spec.invariant import StateSentence
 from spec.pages import Book, ListedPages, ListedWords, Pages, SymbolicPages, SymbolicWords, Words
 from spec.rule import hints, kind
-from spec.terms import WIDTH, Bits, Bool, PageSet, Word, WordTable
+from spec.tables import ListedTable, SymbolicTable, Table
+from spec.terms import WIDTH, Bits, Bool, KeySet, KeyTable, PageSet, Word, WordTable
+from spec.word_pages import WordPages
 
 
 class World(Protocol):
@@ -31,6 +33,12 @@ class World(Protocol):
 
     def words(self, name: str) -> Words:
         """An arbitrary table of words."""
+
+    def keys(self, name: str, packed: bool) -> Pages:
+        """An arbitrary set of words; `packed`: kept as a bitmap."""
+
+    def table(self, name: str) -> Table:
+        """An arbitrary table from words to words."""
 
     def everywhere(self, sentence: Callable[[Word], Bool], points: Sequence[Word]) -> list[Bool]:
         """What a sentence that is taken to hold of every page says, where it is looked at."""
@@ -54,6 +62,10 @@ def record(world: World, shape: type, prefix: str) -> Any:
                 values[name] = world.pages(called, shape(**values, **{name: None}).span())
             case WordTable():
                 values[name] = world.words(called)
+            case KeySet(packed):
+                values[name] = world.keys(called, packed)
+            case KeyTable():
+                values[name] = world.table(called)
             case None:
                 values[name] = record(world, annotation, called)
     return shape(**values)
@@ -92,6 +104,16 @@ class Symbolic:
     def words(self, name: str) -> SymbolicWords:
         """A table by an uninterpreted function."""
         return SymbolicWords(self._function(name, z3.BitVecSort(WIDTH)))
+
+    def keys(self, name: str, packed: bool) -> SymbolicPages:
+        """A set by an uninterpreted predicate, or over an uninterpreted table of words."""
+        if packed:
+            return WordPages.over(self.table(name), self.book)
+        return SymbolicPages(self._function(name, z3.BoolSort()), self.book)
+
+    def table(self, name: str) -> SymbolicTable:
+        """A table by an uninterpreted function."""
+        return SymbolicTable(self._function(name, z3.BitVecSort(WIDTH)))
 
     def _function(self, name: str, answers: Any) -> Callable[[Word], Any]:
         function: Any = z3.Function(name, z3.BitVecSort(WIDTH), answers)
@@ -169,6 +191,20 @@ class Concrete:
         spoken = list(self._spoken_of(name, z3.BitVecSort(WIDTH)))
         table = ((place, int(value.as_long())) for place, value in spoken)
         return ListedWords(tuple((place, value) for place, value in table if value))
+
+    def keys(self, name: str, packed: bool) -> ListedPages:
+        """The model's set: the bits of its words, or a set like any other."""
+        if not packed:
+            return self.pages(name, (0, 1 << WIDTH))
+        spoken = self._spoken_of(name, z3.BitVecSort(WIDTH))
+        listed = ((place, int(value.as_long())) for place, value in spoken)
+        words = ListedWords(tuple((place, value) for place, value in listed if value))
+        return ListedPages().unpacked(words, 0, 1 << WIDTH)
+
+    def table(self, name: str) -> ListedTable:
+        """The model's values where the proof looked, zero elsewhere."""
+        spoken = self._spoken_of(name, z3.BitVecSort(WIDTH))
+        return ListedTable.of({place: int(value.as_long()) for place, value in spoken})
 
     def everywhere(self, sentence: Callable[[Word], Bool], points: Sequence[Word]) -> list[Bool]:
         """The sentence at `points` and at each page next to an edge of a set."""

@@ -1,0 +1,1 @@
+"""The machines that an SVSM runs on, and the host that holds them."""

@@ -1,0 +1,3 @@
+"""What each step must make true."""
+
+STEPS = ()
