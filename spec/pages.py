@@ -8,7 +8,7 @@ hold a petabyte guest as easily as a page.
 """
 
 from bisect import bisect_left, bisect_right
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -258,6 +258,11 @@ class ListedPages:
 # The solver
 
 
+def everywhere(_page: Word) -> Bool:
+    """Every page lies everywhere."""
+    return z3.BoolVal(True)
+
+
 @dataclass(frozen=True)
 class Uniform:
     """What was said of many pages: `flag` iff every page of `[first, stop)` has `value`.
@@ -273,6 +278,11 @@ class Uniform:
     flag: Bool
     witness: Word
     inside: Callable[[Word], Bool] | None = None
+
+    @property
+    def is_of_all(self) -> bool:
+        """Whether it speaks of every page there is."""
+        return self.inside is everywhere
 
     def _has(self, page: Word) -> Bool:
         return self.inside(page) if self.inside else within(page, self.first, self.stop)
@@ -331,6 +341,16 @@ class Book:
     def places(self) -> list[Word]:
         """The pages at which the facts themselves want to be looked at."""
         return [place for fact in self.facts.values() for place in (fact.first, fact.witness)]
+
+    def near(self, points: Iterable[Word], seen: Sequence[Word]) -> list[Bool]:
+        """Every fact, at each of `points`; what speaks of all pages, at each of `seen`.
+
+        What one fact about a range says of the witness of another is left out.
+        """
+        facts, places = list(self.facts.values()), list(points)
+        said = [f.witnessed() for f in facts]
+        own = [*seen, *(f.witness for f in facts)]
+        return said + [f.at(q) for f in facts for q in (own if f.is_of_all else places)]
 
     def instances(self, points: Iterable[Word]) -> list[Bool]:
         """Every fact, at each of `points` and at each fact's witness."""
@@ -391,7 +411,7 @@ class SymbolicPages:
 
     def is_empty(self) -> Bool:
         """No page is in the set."""
-        return self.book.uniform(self, 0, MASK, False, lambda _page: True).flag
+        return self.book.uniform(self, 0, MASK, False, everywhere).flag
 
     def emptied(self) -> "SymbolicPages":
         """The set without a page."""

@@ -19,7 +19,7 @@ from spec.prove.obligation import Obligation, Query
 from spec.prove.world import Symbolic, World, record
 from spec.rule import Case, Rule, taken
 from spec.sources import Source, definition
-from spec.terms import Bool, Word
+from spec.terms import Bool, Word, negate
 
 SORTS = {"p": "spn", "q": "spn", "g": "gfn", "h": "gfn", "c": "vcpu", "d": "vcpu"}
 Points = Mapping[str, Sequence[Word]]
@@ -74,8 +74,9 @@ class Model:
     """Rules on one state, and the sentences that they keep.
 
     given: true of what is fixed, and taken for granted. kept: true between steps. steps: true of
-    each step. follows: what follows of the kept ones. first: what is true when all begins.
-    named: what a step names, for a proof to look at. fresh: the terms that belong to each sort.
+    each step. follows: what follows of the kept ones, and other proofs lean on. first: what is true when all begins.
+    named: what a step names, for a proof to look at. plain: of a step, that it is a
+    simple one, where values are chosen.
     """
 
     id: str
@@ -87,6 +88,7 @@ class Model:
     follows: tuple[Sentence, ...]
     first: tuple[Sentence, ...]
     named: Callable[[Any, Any, Mapping[str, Word]], Points]
+    plain: Callable[[Any, Any], Bool]
     assumptions: tuple[Assumption, ...]
 
 
@@ -95,148 +97,153 @@ THINGS = tuple(SORTS)
 
 @dataclass
 class Situation:
-    """A rule's step in a world: the state, the operands, the cases, and what is known before."""
+    """A rule's step in a world: the state, the operands, the cases, and what is known before.
+
+    supposed: what each sentence says of the state before, at each place that a proof looks at.
+    """
 
     state: Any
     op: Any
     cases: tuple[Case, ...]
     things: dict[str, Word]
-    known: list[Bool]
-    facts: list[Bool]
-    labels: list[str]
+    supposed: list[Bool]
 
 
-def situation(model: Model, rule: Rule, world: World) -> Situation:
-    """The step of a rule in a world, made once for all obligations that share the world."""
+def situation(model: Model, rule: Rule | None, known: str, world: World) -> Situation:
+    """The step of a rule in a world (or a state at rest), made once for all that share the world.
+
+    known: `kept` or `first`, what is supposed of the state.
+    """
     memo: dict[str, Situation] = world.__dict__.setdefault("situations", {})
-    if rule.id not in memo:
-        memo[rule.id] = _situation(model, rule, world)
-    return memo[rule.id]
+    name = f"{rule.id if rule else ''}/{known}"
+    if name not in memo:
+        memo[name] = _situation(model, rule, known, world)
+    return memo[name]
 
 
-def _situation(model: Model, rule: Rule, world: World) -> Situation:
-    state, op = record(world, model.state, "s"), record(world, rule.operands, "op")
-    cases = rule(state, op)
+def _situation(model: Model, rule: Rule | None, known: str, world: World) -> Situation:
+    state = record(world, model.state, "s")
+    op = record(world, rule.operands, "op") if rule else None
+    cases = rule(state, op) if rule else ()
     things = {name: world.word(name) for name in THINGS}
     points = model.named(state, op, things)
-    known = [rule.enabled(state, op)] if rule.enabled else []
-    labels = ["enabled"] * len(known)
-    for one in (*model.given, *model.kept):
-        n = list(one.instances(state, points))
-        known += n
-        labels += [one.name] * len(n)
-    facts = world.facts([point for listed in points.values() for point in listed])
-    return Situation(
-        state, op, cases, things, known + facts, facts, labels + ["facts"] * len(facts)
-    )
+    sentences = (*model.given, *(model.first if known == "first" else model.kept))
+    sentences += model.follows if rule else ()
+    supposed = [said for one in sentences for said in one.instances(state, points)]
+    supposed += [rule.enabled(state, op)] if rule and rule.enabled else []
+    supposed += world.near([*points["gfn"], *points["spn"]])
+    return Situation(state, op, cases, things, supposed)
 
 
-def _obligation(
-    model: Model,
-    rule: Rule,
-    case: Case | None,
-    name: str,
-    claim: str,
-    source: Source,
-    then: Callable[[Situation, Case | None], Sequence[Bool]],
-    method: str = "inductive",
-) -> Obligation:
-    where = rule.id if case is None else f"{rule.id}.{case.name}"
+Then = Callable[[Situation, Case], Bool]
+
+
+def _cell(model: Model, rule: Rule, case: Case, one: Sentence, then: Then) -> Obligation:
+    """That a case makes a sentence true."""
 
     def ask(world: World) -> Query:
-        now = situation(model, rule, world)
-        at = None if case is None else find(now.cases, case.name)
-        given: Bool = True if case is None else taken(now.cases, case.name)
-        return Query(now.known, then(now, at), given)
+        now = situation(model, rule, "kept", world)
+        at = find(now.cases, case.name)
+        given = taken(now.cases, case.name)
+        return Query(now.supposed, [then(now, at)], given, model.plain(now.state, now.op))
 
     return Obligation(
-        f"{where}/{name}", claim, source, ask, model.assumptions, method, shares=rule.id
+        f"{rule.id}.{case.name}/{one.name}",
+        one.claim,
+        one.source,
+        ask,
+        model.assumptions,
+        "inductive",
+        shares=rule.id,
     )
 
 
-def _kept(one: Sentence) -> Callable[[Situation, Case | None], Sequence[Bool]]:
-    def then(now: Situation, case: Case | None) -> Sequence[Bool]:
-        return [one.at(now.state if case is None else case.after, now.things)]
-
-    return then
+def _kept(one: Sentence) -> Then:
+    return lambda now, case: one.at(case.after, now.things)
 
 
-def _stepped(one: Sentence, rule: Rule) -> Callable[[Situation, Case | None], Sequence[Bool]]:
-    def then(now: Situation, case: Case | None) -> Sequence[Bool]:
-        if case is None:
-            raise ValueError(f"{one.name} speaks of steps")
+def _stepped(one: Sentence, rule: Rule) -> Then:
+    def then(now: Situation, case: Case) -> Bool:
         step = Moment(rule, now.state, now.op, case.outcome, case.value, case.after)
-        return [one.at(step, now.things)]
+        return one.at(step, now.things)
 
     return then
 
 
-def _begins(model: Model, one: Sentence) -> Obligation:
+def _of_state(model: Model, one: Sentence, known: str) -> Obligation:
+    """That a sentence follows of others about the same state."""
+
     def ask(world: World) -> Query:
-        state = record(world, model.state, "s")
-        things = {name: world.word(name) for name in THINGS}
-        points = model.named(state, None, things)
-        known = [said for s in (*model.given, *model.first) for said in s.instances(state, points)]
-        return Query(known, [one.at(state, things)])
+        now = situation(model, None, known, world)
+        return Query(now.supposed, [one.at(now.state, now.things)])
 
+    name = one.name if known == "kept" else f"at_first.{one.name}"
     return Obligation(
-        f"{model.id}/at_first.{one.name}", one.claim, one.source, ask, model.assumptions, "base"
-    )
-
-
-def _follows(model: Model, one: Sentence) -> Obligation:
-    def ask(world: World) -> Query:
-        state = record(world, model.state, "s")
-        things = {name: world.word(name) for name in THINGS}
-        points = model.named(state, None, things)
-        known = [said for s in (*model.given, *model.kept) for said in s.instances(state, points)]
-        return Query(known, [one.at(state, things)])
-
-    return Obligation(
-        f"{model.id}/{one.name}", one.claim, one.source, ask, model.assumptions, "follows"
+        f"{model.id}/{name}",
+        one.claim,
+        one.source,
+        ask,
+        model.assumptions,
+        "follows",
+        shares=f"{model.id}/{known}",
     )
 
 
 def obligations(model: Model) -> Iterator[Obligation]:
     """Every obligation of a model, in a fixed order."""
     for one in model.kept:
-        yield _begins(model, one)
+        yield _of_state(model, one, "first")
     for one in model.follows:
-        yield _follows(model, one)
+        yield _of_state(model, one, "kept")
     for rule in model.rules:
         yield from of_rule(model, rule)
 
 
 def of_rule(model: Model, rule: Rule) -> Iterator[Obligation]:
-    """The obligations of one rule."""
-    state, op = record(Symbolic(), model.state, "s"), record(Symbolic(), rule.operands, "op")
+    """The obligations of one rule: no case of it breaks a sentence, and each case is taken.
+
+    A sentence that reads nothing of what a case changes is the same formula before and after:
+    there is nothing to show.
+    """
+    world = Symbolic()
+    state, op = record(world, model.state, "s"), record(world, rule.operands, "op")
+    things = {name: world.word(name) for name in THINGS}
+    before = {one.name: one.at(state, things) for one in model.kept}
     for case in rule(state, op):
         if case.never:
-            claim = f"{rule.name} never comes to the case {case.name}."
-            yield _never(model, rule, case, claim)
+            yield _never(model, rule, case)
             continue
-        claim = f"Some step of {rule.name} takes the case {case.name}."
-        yield _obligation(
-            model, rule, case, "is_reached", claim, rule.source, lambda _n, _c: [], "witness"
-        )
-        changes = callable(case.state) or case.state is not state
-        for one in model.kept if changes else ():
-            yield _obligation(model, rule, case, one.name, one.claim, one.source, _kept(one))
+        yield _reached(model, rule, case)
+        for one in model.kept if case.state is not state else ():
+            if not one.at(case.after, things).eq(before[one.name]):
+                yield _cell(model, rule, case, one, _kept(one))
         for one in model.steps:
             if one.on is None or one.on(rule, case):
-                then = _stepped(one, rule)
-                yield _obligation(model, rule, case, one.name, one.claim, one.source, then)
+                yield _cell(model, rule, case, one, _stepped(one, rule))
 
 
-def _never(model: Model, rule: Rule, case: Case, claim: str) -> Obligation:
+def _reached(model: Model, rule: Rule, case: Case) -> Obligation:
     def ask(world: World) -> Query:
-        now = situation(model, rule, world)
-        return Query(now.known, [taken(now.cases, case.name) == False])  # noqa: E712
+        now = situation(model, rule, "kept", world)
+        given = taken(now.cases, case.name)
+        return Query(now.supposed, [], given, model.plain(now.state, now.op))
 
-    source = definition("what fails closed need not happen")
+    claim = f"Some step of {rule.name} takes the case {case.name}."
+    where = f"{rule.id}.{case.name}/is_reached"
+    return Obligation(where, claim, rule.source, ask, model.assumptions, "witness", shares=rule.id)
+
+
+def _never(model: Model, rule: Rule, case: Case) -> Obligation:
+    def ask(world: World) -> Query:
+        now = situation(model, rule, "kept", world)
+        return Query(now.supposed, [negate(taken(now.cases, case.name))])
+
     return Obligation(
-        f"{rule.id}.{case.name}/is_never_taken", claim, source, ask, model.assumptions, "inductive"
+        f"{rule.id}.{case.name}/is_never_taken",
+        f"{rule.name} never comes to the case {case.name}.",
+        definition("what fails closed need not happen"),
+        ask,
+        model.assumptions,
+        "inductive",
+        shares=rule.id,
     )
-
-
-__all__ = ["Model", "Sentence", "obligations", "of_rule", "sentence"]

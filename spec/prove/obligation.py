@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import z3
@@ -12,24 +12,28 @@ from spec.prove.solvers import ASK, Answer, Budget, text_of
 from spec.prove.verdict import Result, Verdict, Witness
 from spec.prove.world import Concrete, Symbolic, World
 from spec.sources import Source
-from spec.terms import Bool, all_of, negate, truth
+from spec.terms import Bool, negate, truth
 
 
 @dataclass(frozen=True)
 class Query:
-    """Where all of `hypotheses` and `given` hold, each of `then` is to hold."""
+    """Where all of `hypotheses` and `given` hold, each of `then` is to hold.
+
+    plain: where there is a choice of values that show `given` possible, those for which it holds.
+    """
 
     hypotheses: Sequence[Bool]
     then: Sequence[Bool]
     given: Bool = True
+    plain: Bool = True
 
 
 @dataclass(frozen=True)
 class Obligation:
     """One thing to be shown.
 
-    `ask` writes it in a world; obligations that share one, by name, are written in the same, so
-    that what they have in common is built once. `method` is `witness` where it is to be shown that
+    `ask` writes it in a world. Obligations that share the name of a group suppose the same, but for
+    what is `given`, and are asked in one session (`spec.prove.group`). `method` is `witness` where it is to be shown that
     `given` can be (then is empty); anything else is to be proved.
     """
 
@@ -61,24 +65,6 @@ def texts(obligation: Obligation) -> dict[str, str]:
     return dict(zip(_labels(query), _texts(query), strict=True))
 
 
-@dataclass
-class _Latest:
-    name: str = ""
-    world: Symbolic = field(default_factory=Symbolic)
-
-
-_LATEST = _Latest()
-
-
-def _world(name: str) -> Symbolic:
-    """The world of a name: the latest one is kept, obligations come in order."""
-    if not name:
-        return Symbolic()
-    if _LATEST.name != name:
-        _LATEST.name, _LATEST.world = name, Symbolic()
-    return _LATEST.world
-
-
 def _labels(query: Query) -> list[str]:
     return ["possible", *(f"goal-{i}" for i in range(len(query.then)))]
 
@@ -88,42 +74,70 @@ def _texts(query: Query) -> list[str]:
     return [text_of(base), *(text_of([*base, truth(negate(goal))]) for goal in query.then)]
 
 
+@dataclass
+class Heard:
+    """What solvers have answered about one obligation so far.
+
+    known: z3's answer on what is supposed. answers: the worst word of each solver.
+    """
+
+    known: Answer
+    answers: dict[str, str]
+    refuting: Answer | None = None
+    rlimit: int = 0
+    seconds: float = 0.0
+    solver_seconds: float = 0.0
+
+    def hear(self, name: str, answer: Answer) -> None:
+        """Take in a solver's answer on a goal."""
+        self.rlimit += answer.rlimit
+        self.answers[name] = _worse(self.answers[name], answer.word)
+        if answer.word == "sat" and (self.refuting is None or self.refuting.model is None):
+            self.refuting = answer
+
+
 def prove(
     obligation: Obligation, solvers: Sequence[str], budget: Budget, cache: Cache | None = None
 ) -> Result:
     """What `solvers` make of an obligation; with more than one, two must agree on `PROVED`."""
     began = time.perf_counter()
-    world = _world(obligation.shares)
+    world = Symbolic()
     query = obligation.ask(world)
     possible, *goals = _texts(query)
     started = time.perf_counter()
     known = (cache or Cache({})).ask(possible, budget)
-    rlimit, answers = known.rlimit, dict.fromkeys(solvers, "unsat")
-    refuting: Answer | None = None
+    heard = Heard(known, dict.fromkeys(solvers, "unsat"), rlimit=known.rlimit)
     if obligation.method == "witness":
-        answers = {name: _shown(name, possible, known, budget) for name in solvers}
+        for name in solvers:
+            answer = known if name == "z3" else ASK[name](possible, budget)
+            heard.answers[name] = turned(answer.word)
     for goal in goals:
         for name in solvers:
-            answer = ASK[name](goal, budget)
-            rlimit += answer.rlimit
-            answers[name] = _worse(answers[name], answer.word)
-            if answer.word == "sat" and refuting is None:
-                refuting = answer if answer.model is not None else ASK["z3"](goal, budget)
-    spent = time.perf_counter() - started
+            heard.hear(name, ASK[name](goal, budget))
+        if heard.refuting is not None and heard.refuting.model is None:
+            heard.refuting = ASK["z3"](goal, budget)
+    heard.solver_seconds = time.perf_counter() - started
+    heard.seconds = time.perf_counter() - began
+    return concluded(obligation, world, heard)
+
+
+def concluded(obligation: Obligation, world: Symbolic, heard: Heard) -> Result:
+    """The result that the answers amount to; values that refute or show are replayed."""
+    began = time.perf_counter()
     witness = None
-    if refuting is not None and refuting.model is not None:
-        witness = replay(obligation, world, refuting.model)
-    elif obligation.method == "witness" and known.model is not None:
-        witness = replay(obligation, world, known.model)
-    verdict, reason = _verdict(obligation, known.word, answers, witness)
+    if heard.refuting is not None and heard.refuting.model is not None:
+        witness = replay(obligation, world, heard.refuting.model)
+    elif obligation.method == "witness" and heard.known.model is not None:
+        witness = replay(obligation, world, heard.known.model)
+    verdict, reason = _verdict(obligation, heard.known.word, heard.answers, witness)
     return Result(
         id=obligation.id,
         verdict=str(verdict),
         method=obligation.method,
-        solvers={name: _spoken(word) for name, word in answers.items()},
-        rlimit=rlimit,
-        seconds=round(time.perf_counter() - began, 6),
-        solver_seconds=round(spent, 6),
+        solvers={name: _spoken(word) for name, word in heard.answers.items()},
+        rlimit=heard.rlimit,
+        seconds=round(heard.seconds + time.perf_counter() - began, 6),
+        solver_seconds=round(heard.solver_seconds, 6),
         citation=str(obligation.source),
         assumptions=[a.name for a in obligation.assumptions],
         claim=obligation.claim,
@@ -132,8 +146,8 @@ def prove(
     )
 
 
-def _shown(name: str, text: str, known: Answer, budget: Budget) -> str:
-    word = known.word if name == "z3" else ASK[name](text, budget).word
+def turned(word: str) -> str:
+    """What an answer on a supposition means where it is to be shown possible."""
     return {"sat": "unsat", "unsat": "sat"}.get(word, word)
 
 
@@ -194,6 +208,3 @@ def _holds(term: Bool) -> bool:
 
 def _short(text: str) -> str:
     return hex(int(text)) if text.isdigit() else text
-
-
-__all__ = ["Cache", "Obligation", "Query", "all_of", "prove", "replay", "texts"]

@@ -77,7 +77,7 @@ def _rlimit(solver: Any) -> int:
 
 def ask_bitwuzla(text: str, budget: Budget) -> Answer:
     """What bitwuzla says of `text`."""
-    bitwuzla = _module("bitwuzla")
+    bitwuzla = module("bitwuzla")
     options = bitwuzla.Options()
     options.set(bitwuzla.Option.TIME_LIMIT_PER, budget.seconds * 1000)
     options.set(bitwuzla.Option.SEED, budget.seed + 1)
@@ -89,7 +89,7 @@ def ask_bitwuzla(text: str, budget: Budget) -> Answer:
 
 def ask_cvc5(text: str, budget: Budget) -> Answer:
     """What cvc5 says of `text`."""
-    cvc5 = _module("cvc5")
+    cvc5 = module("cvc5")
     solver = cvc5.Solver(cvc5.TermManager())
     solver.setOption("rlimit", str(budget.cvc5_rlimit))
     solver.setOption("tlimit-per", str(budget.seconds * 1000))
@@ -109,7 +109,11 @@ ASK: dict[str, Callable[[str, Budget], Answer]] = {
 }
 
 
-def _module(name: str) -> Any:
+def module(name: str) -> Any:
+    """A solver's module.
+
+    Raises: MissingSolver where it is not installed.
+    """
     require([name])
     return importlib.import_module(name)
 

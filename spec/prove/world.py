@@ -46,6 +46,9 @@ class World(Protocol):
     def facts(self, points: Sequence[Word]) -> list[Bool]:
         """What was asked of many pages at once says, where it is looked at."""
 
+    def near(self, points: Sequence[Word]) -> list[Bool]:
+        """As `facts`, without what one fact says at the witness of another."""
+
     def seen(self) -> list[Word]:
         """The pages that have been asked of any set so far."""
 
@@ -88,6 +91,7 @@ class Symbolic:
 
     book: Book = field(default_factory=Book)
     places: dict[str, list[Word]] = field(default_factory=dict)
+    looked_at: list[Word] = field(default_factory=list)
 
     def word(self, name: str) -> Word:
         """A 64-bit constant."""
@@ -132,6 +136,12 @@ class Symbolic:
     def facts(self, points: Sequence[Word]) -> list[Bool]:
         """The instances of the book's facts."""
         return self.book.instances(points)
+
+    def near(self, points: Sequence[Word]) -> list[Bool]:
+        """The instances of the book's facts at `points` alone."""
+        seen = list({place.get_id(): place for place in (*points, *self.seen())}.values())
+        self.looked_at.extend((*seen, *self.book.places()))
+        return self.book.near(points, seen)
 
     def seen(self) -> list[Word]:
         """The pages that have been asked of any set so far."""
@@ -194,12 +204,19 @@ class Concrete:
 
     def keys(self, name: str, packed: bool) -> ListedPages:
         """The model's set: the bits of its words, or a set like any other."""
-        if not packed:
-            return self.pages(name, (0, 1 << WIDTH))
-        spoken = self._spoken_of(name, z3.BitVecSort(WIDTH))
-        listed = ((place, int(value.as_long())) for place, value in spoken)
-        words = ListedWords(tuple((place, value) for place, value in listed if value))
-        return ListedPages().unpacked(words, 0, 1 << WIDTH)
+        spoken: Iterable[int] = ()
+        if packed:
+            function: Any = z3.Function(name, *[z3.BitVecSort(WIDTH)] * 2)
+            there = {self._number(place) for place in self.symbolic.looked_at}
+            at = {p: self._number(function(z3.BitVecVal(p >> 6, WIDTH))) for p in there}
+            spoken = (p for p, bits in at.items() if bits >> (p & 63) & 1)
+        else:
+            values = self._spoken_of(name, z3.BoolSort())
+            spoken = (p for p, value in values if z3.is_true(value))
+        made = ListedPages()
+        for page in sorted(spoken):
+            made = made.with_range(page, page + 1, True)
+        return made
 
     def table(self, name: str) -> ListedTable:
         """The model's values where the proof looked, zero elsewhere."""
@@ -212,6 +229,10 @@ class Concrete:
         return [sentence(q) for q in sorted({*points, *near})]
 
     def facts(self, points: Sequence[Word]) -> list[Bool]:
+        """Nothing: a plain set answers for itself."""
+        return []
+
+    def near(self, points: Sequence[Word]) -> list[Bool]:
         """Nothing: a plain set answers for itself."""
         return []
 

@@ -20,7 +20,7 @@ from spec.machine.snp import (
 )
 from spec.rule import Case, Cases, rule
 from spec.sources import apm2, apm3, decision, svsm_spec
-from spec.tables import in_block
+from spec.tables import block_pages, in_block
 from spec.terms import (
     Bool,
     Count,
@@ -59,7 +59,8 @@ AREA = "validation.pvalidate"
 PAGE_SHIFT = 12
 HEADER_BYTES = 8
 ENTRY_SHIFT = 3
-LAST_GFN = (1 << 52) - 1
+GFNS = 1 << 52
+"""Frames whose bytes have 64-bit addresses."""
 
 
 @dataclass(frozen=True)
@@ -133,7 +134,7 @@ def entry(s: Svsm, op: Entry) -> Cases:
     validate, ignore_cf = bit(op.entry, 2), bit(op.entry, 3)
     gfn = shift_right(op.entry, PAGE_SHIFT)
     block = shift_right(s.cpus.block.at(op.vcpu), PAGE_SHIFT)
-    past_end = all_of(large, below(LAST_GFN - 511, gfn))
+    past_end = at_most(minus(GFNS, block_pages(large)), gfn)
 
     def no(name: str, when: Bool, result: Result) -> Case:
         return Case(name, when, Did.REFUSED, lambda: answering(s, op.vcpu, result), result)

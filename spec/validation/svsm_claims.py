@@ -123,9 +123,10 @@ GIVEN = (
 @sentence(apm2("15.36.6"))
 def nothing_is_in_hand(s: Svsm, c: Word, g: Word) -> Bool:
     """At first nobody works, nothing is claimed, registered, shared or locked."""
+    idle = all_of(s.pc(c) == Pc.IDLE, s.cpus.mode.at(c) == Mode.GUEST)
     sets = (s.claimed, s.held, s.vmsas, s.caas, s.shared)
     empty = (negate(pages.has(g)) for pages in sets)
-    return all_of(s.pc(c) == Pc.IDLE, s.stage == Stage.OFF, negate(s.halted), *empty)
+    return all_of(idle, s.stage == Stage.OFF, negate(s.halted), *empty)
 
 
 @sentence(apm2("15.36.6"))
@@ -196,11 +197,30 @@ def blocks_lie_where_they_may(s: Svsm, c: Word, g: Word) -> Bool:
 
 
 @sentence(coconut("kernel/src/protocols/core.rs"), needs=("no-vmsa-in-a-request",))
-def requests_spare_vmsas_and_calling_areas(s: Svsm, c: Word, g: Word) -> Bool:
-    """No request is at work on a VMSA, the launch VMSA, or a page that begins with a calling area."""
+def requests_spare_calling_areas(s: Svsm, c: Word, g: Word) -> Bool:
+    """No request is at work on the launch VMSA or a page that begins with a calling area."""
     request = all_of(works(s, c), s.cpus.mode.at(c) == Mode.GUEST, s.works_on(c, g))
-    taken = any_of(s.vmsas.has(g), s.caas.has(g), s.layout.launch_vmsa == g)
-    return implies(request, negate(taken))
+    return implies(request, negate(any_of(s.caas.has(g), s.layout.launch_vmsa == g)))
+
+
+@sentence(coconut("kernel/src/protocols/core.rs"), needs=("no-vmsa-in-a-request",))
+def vmsas_are_spared(s: Svsm, c: Word, g: Word) -> Bool:
+    """Only who makes or ends a VMSA works on the frame of a registered one."""
+    mode = s.cpus.mode.at(c)
+    giving_up = all_of(mode == Mode.REBOOT, is_at(s, c, Pc.REVOKE, Pc.RESCIND, Pc.RELEASE))
+    other = any_of(
+        one_of(mode, (Mode.GUEST, Mode.LAUNCH)), giving_up, is_at(s, c, Pc.GRANT, Pc.RESTORE)
+    )
+    mine = all_of(works(s, c), s.works_on(c, g), other)
+    return implies(mine, negate(s.vmsas.has(g)))
+
+
+@sentence(apm2("15.36.7"), needs=("no-vmsa-in-a-request",))
+def pages_in_work_are_no_vmsas(s: Svsm, c: Word, p: Word) -> Bool:
+    """A page that is worked on has its VMSA bit set only where it is to lose it, or has just got it."""
+    mine = all_of(works(s, c), s.works_on(c, s.hw.gfn.at(p)))
+    other = negate(is_at(s, c, Pc.DEMOTE, Pc.FINISH))
+    return implies(all_of(mine, other), negate(s.hw.vmsa.has(p)))
 
 
 @sentence(coconut("kernel/src/protocols/core.rs"), needs=("register-first",))
@@ -344,7 +364,7 @@ def vmsas_are_out_of_reach(s: Svsm, p: Word) -> Bool:
     """The guest has neither rights to a VMSA nor a way that a CPU remembers (VMSA-EXCLUDE)."""
     gfn = s.hw.gfn.at(p)
     safe = all_of(s.hw.weak_rights(p) == 0, negate(s.hw.tlb.has(p)))
-    known = all_of(s.vmsas.has(gfn), s.hw.assigned.has(p))
+    known = all_of(s.vmsas.has(gfn), s.hw.validated.has(p))
     return implies(s.hw.vmsa.has(p), all_of(safe, known))
 
 
@@ -405,16 +425,23 @@ def next_counts_what_is_done(s: Svsm, c: Word) -> Bool:
 # Stages
 
 
+COLD = (Stage.OFF, Stage.COLD)
+
+
 @sentence(decision("0013-reboot"), needs=("rescind-all-at-reboot",))
-def a_cold_machine_has_only_firmware(s: Svsm, g: Word, p: Word) -> Bool:
-    """Before the guest runs, only firmware of it is claimed, filled at launch (REBOOT-CLEAN)."""
-    cold = one_of(s.stage, (Stage.OFF, Stage.COLD))
-    gfn = s.hw.gfn.at(p)
+def a_cold_machine_has_only_firmware(s: Svsm, g: Word) -> Bool:
+    """Before the guest runs only its firmware is claimed, and nothing registered (REBOOT-CLEAN)."""
     firmware = implies(all_of(s.layout.guest.has(g), s.claimed.has(g)), s.layout.firmware.has(g))
-    pristine = any_of(s.hw.contents.at(p) == Contents.LAUNCHED, in_hand(s, gfn, Pc.FILL))
-    mine = all_of(s.hw.validated.has(p), s.layout.guest.has(gfn))
-    none = all_of(negate(s.vmsas.has(g)), negate(s.caas.has(g)), negate(s.hw.tlb.has(p)))
-    return implies(cold, all_of(firmware, implies(mine, pristine), none))
+    none = all_of(negate(s.vmsas.has(g)), negate(s.caas.has(g)))
+    return implies(one_of(s.stage, COLD), all_of(firmware, none))
+
+
+@sentence(decision("0013-reboot"), needs=("rescind-all-at-reboot",))
+def a_cold_machine_holds_what_was_launched(s: Svsm, p: Word) -> Bool:
+    """Before the guest runs its validated pages hold what the launch put there (REBOOT-CLEAN)."""
+    gfn = s.hw.gfn.at(p)
+    mine = all_of(one_of(s.stage, COLD), s.hw.validated.has(p), s.layout.guest.has(gfn))
+    return implies(mine, any_of(s.hw.contents.at(p) == Contents.LAUNCHED, in_hand(s, gfn, Pc.FILL)))
 
 
 @sentence(decision("0013-reboot"))
@@ -437,6 +464,17 @@ def stages_fit_modes(s: Svsm, c: Word) -> Bool:
     asked = implies(is_at(s, c, Pc.READ, Pc.ANSWER), one_of(s.stage, (Stage.RUNNING, Stage.MOVED)))
     reboots = implies(is_at(s, c, Pc.REBOOT), s.stage == Stage.REBOOTING)
     return all_of(at_most(s.stage, max(Stage)), asked, reboots, *fits)
+
+
+@sentence(decision("0013-reboot"))
+def who_reboots_is_alone(s: Svsm, c: Word, d: Word) -> Bool:
+    """During a reboot one vCPU is at work, and no other."""
+
+    def active(vcpu: Word) -> Bool:
+        return any_of(works(s, vcpu), is_at(s, vcpu, Pc.REBOOT))
+
+    both = all_of(s.stage == Stage.REBOOTING, active(c), active(d))
+    return implies(both, c == d)
 
 
 @sentence(decision("0014-migration"), needs=("only-the-stream",))
@@ -468,7 +506,9 @@ KEPT = (
     blocks_are_aligned,
     modes_fit_steps,
     blocks_lie_where_they_may,
-    requests_spare_vmsas_and_calling_areas,
+    requests_spare_calling_areas,
+    vmsas_are_spared,
+    pages_in_work_are_no_vmsas,
     vmsas_in_the_making_are_registered,
     vmsas_are_the_guests,
     large_entries_are_whole,
@@ -489,7 +529,9 @@ KEPT = (
     pages_in_work_are_not_shared,
     next_counts_what_is_done,
     a_cold_machine_has_only_firmware,
+    a_cold_machine_holds_what_was_launched,
     stages_fit_modes,
+    who_reboots_is_alone,
     only_the_stream_is_brought_in,
     blocks_of_a_migration_are_in_the_stream,
     what_was_handed_out_stays,
@@ -515,7 +557,22 @@ def the_svsms_own_pages_are_out_of_reach(s: Svsm, p: Word) -> Bool:
     return implies(own, all_of(s.hw.weak_rights(p) == 0, negate(s.hw.tlb.has(p))))
 
 
-FOLLOWS = (a_page_has_one_vcpu, the_svsms_own_pages_are_out_of_reach)
+@sentence(apm2("15.36.5"))
+def an_entry_that_fits_leads_to_its_block(s: Svsm, c: Word, p: Word) -> Bool:
+    """A page of an entry that a step reaches, and that is not too small, is of a frame of the block."""
+    first, large = s.block(c)
+    spn = s.hw.npt.at(first)
+    fits = all_of(s.hw.maps(spn, first), any_of(negate(large), s.hw.large.has(spn)))
+    reached = all_of(works(s, c), fits, in_block(p, spn, large))
+    frame = pick(large, bits_or(first, bits_and(p, BLOCK - 1)), first)
+    return implies(reached, all_of(s.hw.gfn.at(p) == frame, s.works_on(c, frame)))
+
+
+FOLLOWS = (
+    a_page_has_one_vcpu,
+    the_svsms_own_pages_are_out_of_reach,
+    an_entry_that_fits_leads_to_its_block,
+)
 
 
 def named(s: Svsm, op: Any, things: Mapping[str, Word]) -> Mapping[str, Sequence[Word]]:
@@ -526,6 +583,9 @@ def named(s: Svsm, op: Any, things: Mapping[str, Word]) -> Mapping[str, Sequence
     vcpu += [s.holder.at(g), s.holder.at(hw.gfn.at(p))]
     if hasattr(op, "vcpu"):
         vcpu.append(op.vcpu)
+        request = shift_right(s.cpus.block.at(op.vcpu), 12)
+        gfn.append(request)
+        spn.append(hw.npt.at(request))
         first = s.cpus.first.at(op.vcpu)
         gfn.append(first)
         large = s.cpus.large.has(op.vcpu)
@@ -544,8 +604,16 @@ def named(s: Svsm, op: Any, things: Mapping[str, Word]) -> Mapping[str, Sequence
     for name in ("gpa", "vmsa", "caa", "rcx", "entry"):
         if hasattr(op, name):
             gfn.append(shift_right(getattr(op, name), 12))
+            spn.append(hw.npt.at(gfn[-1]))
     return {"spn": spn, "gfn": gfn, "vcpu": vcpu}
 
 
+def plain(s: Svsm, op: Any) -> Bool:
+    """A step on a page of 4 KiB."""
+    blocks = [s.cpus.large.has(op.vcpu)] if hasattr(op, "vcpu") else []
+    blocks += [op.large] if hasattr(op, "large") else []
+    blocks += [bits_and(op.entry, 3) != 0] if hasattr(op, "entry") else []
+    return negate(any_of(False, *blocks))
+
+
 ALL: tuple[Sentence, ...] = (*GIVEN, *KEPT, *FIRST, *FOLLOWS)
-__all__ = ["in_block"]

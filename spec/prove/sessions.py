@@ -1,0 +1,132 @@
+"""Many questions about the same suppositions, asked of one solver one after another.
+
+What a group of obligations supposes is built, printed and read once; each question is then
+pushed, asked and taken back. The three solvers read the same text. A session begins afresh with
+each group, so an answer depends on the questions of its own group alone.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import Any, Protocol
+
+import z3
+
+from spec.prove.solvers import LOGIC, Answer, Budget, module
+
+
+class Session(Protocol):
+    """One solver that has been told what is supposed."""
+
+    def ask(self, term: Any) -> Answer:
+        """Whether `term` can hold with what is supposed."""
+
+
+class Texts:
+    """The SMT-LIB texts of a group: what is supposed, and each question."""
+
+    def __init__(self, supposed: Sequence[Any], questions: Sequence[Any]) -> None:
+        """Every symbol of `questions` is declared with what is `supposed`."""
+        asked = z3.Bool("asked")
+        everything = _sexpr([*supposed, *(z3.Implies(asked, q) for q in questions)])
+        declared, asserted = _parted(everything)[0], _parted(_sexpr(supposed))[1]
+        self.opening = f"(set-logic {LOGIC})\n{declared}{asserted}\n"
+
+
+def _sexpr(terms: Sequence[Any]) -> str:
+    solver = z3.SimpleSolver()
+    solver.add(*{term.get_id(): term for term in terms}.values())
+    text: str = solver.sexpr()
+    return text
+
+
+def _parted(text: str) -> tuple[str, str]:
+    """The declarations, and the assertions that follow them."""
+    place = text.find("(assert")
+    return (text, "") if place < 0 else (text[:place], text[place:])
+
+
+class Z3Session:
+    """z3, in a context of its own."""
+
+    def __init__(self, supposed: Sequence[Any], _texts: Texts, budget: Budget) -> None:
+        self.context = z3.Context()
+        self.solver = z3.SimpleSolver(ctx=self.context)
+        self.solver.set("rlimit", budget.z3_rlimit)
+        self.solver.set("timeout", budget.seconds * 1000)
+        self.solver.set("random_seed", budget.seed)
+        self.solver.add(*(term.translate(self.context) for term in supposed))
+        self.used = 0
+
+    def ask(self, term: Any) -> Answer:
+        """Whether `term` can hold, with a model where it can."""
+        self.solver.push()
+        self.solver.add(term.translate(self.context))
+        said = self.solver.check()
+        used = _rlimit(self.solver) - self.used
+        self.used += used
+        answer = Answer(f"unknown: {self.solver.reason_unknown()}", used)
+        if said == z3.sat:
+            answer = Answer("sat", used, self.solver.model().translate(z3.main_ctx()))
+        elif said == z3.unsat:
+            answer = Answer("unsat", used)
+        self.solver.pop()
+        return answer
+
+
+def _rlimit(solver: Any) -> int:
+    return int(next((v for k, v in solver.statistics() if k == "rlimit count"), 0))
+
+
+class BitwuzlaSession:
+    """bitwuzla."""
+
+    def __init__(self, _supposed: Sequence[Any], texts: Texts, budget: Budget) -> None:
+        bitwuzla = module("bitwuzla")
+        options = bitwuzla.Options()
+        options.set(bitwuzla.Option.TIME_LIMIT_PER, budget.seconds * 1000)
+        options.set(bitwuzla.Option.SEED, budget.seed + 1)
+        self.parser = bitwuzla.Parser(bitwuzla.TermManager(), options)
+        self.parser.parse(texts.opening, True, False)
+        self.solver = self.parser.bitwuzla()
+
+    def ask(self, term: Any) -> Answer:
+        """Whether `term` can hold."""
+        self.solver.push(1)
+        self.solver.assert_formula(self.parser.parse_term(term.sexpr()))
+        said = str(self.solver.check_sat())
+        self.solver.pop(1)
+        return Answer(said if said in ("sat", "unsat") else "unknown: limit reached")
+
+
+class Cvc5Session:
+    """cvc5."""
+
+    def __init__(self, _supposed: Sequence[Any], texts: Texts, budget: Budget) -> None:
+        self.cvc5 = module("cvc5")
+        manager = self.cvc5.TermManager()
+        self.solver = self.cvc5.Solver(manager)
+        self.solver.setOption("incremental", "true")
+        self.solver.setOption("rlimit-per", str(budget.cvc5_rlimit))
+        self.solver.setOption("tlimit-per", str(budget.seconds * 1000))
+        self.solver.setOption("seed", str(budget.seed))
+        self.symbols = self.cvc5.SymbolManager(manager)
+        self._run(texts.opening)
+
+    def _run(self, text: str) -> str:
+        parser = self.cvc5.InputParser(self.solver, self.symbols)
+        parser.setStringInput(self.cvc5.InputLanguage.SMT_LIB_2_6, text, "obligation")
+        said = ""
+        while not (command := parser.nextCommand()).isNull():
+            said = command.invoke(self.solver, self.symbols).strip() or said
+        return said
+
+    def ask(self, term: Any) -> Answer:
+        """Whether `term` can hold."""
+        said = self._run(f"(push 1)\n(assert {term.sexpr()})\n(check-sat)\n(pop 1)\n")
+        return Answer(said if said in ("sat", "unsat") else f"unknown: {said or 'no answer'}")
+
+
+OPEN: dict[str, Callable[[Sequence[Any], Texts, Budget], Session]] = {
+    "z3": Z3Session,
+    "bitwuzla": BitwuzlaSession,
+    "cvc5": Cvc5Session,
+}
