@@ -565,7 +565,7 @@ def an_entry_that_fits_leads_to_its_block(s: Svsm, c: Word, p: Word) -> Bool:
     fits = all_of(s.hw.maps(spn, first), any_of(negate(large), s.hw.large.has(spn)))
     reached = all_of(works(s, c), fits, in_block(p, spn, large))
     frame = pick(large, bits_or(first, bits_and(p, BLOCK - 1)), first)
-    return implies(reached, all_of(s.hw.gfn.at(p) == frame, s.works_on(c, frame)))
+    return implies(reached, all_of(s.hw.gfn.at(p) == frame, s.works_on(c, s.hw.gfn.at(p))))
 
 
 FOLLOWS = (
