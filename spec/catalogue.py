@@ -1,12 +1,14 @@
-"""Every subject that has rules, and every obligation, by id."""
+"""Every subject and every model that has rules, and every obligation, by id."""
 
 from collections.abc import Iterator
 from functools import cache
 
+from spec.prove.inductive import Model
+from spec.prove.inductive import obligations as of_model
 from spec.prove.matrix import Subject, matrix
 from spec.prove.obligation import Obligation
 from spec.rule import Rule
-from spec.validation import bitmap, bitmap_claims, bitmap_lemmas, bitmap_words
+from spec.validation import bitmap, bitmap_claims, bitmap_lemmas, bitmap_words, svsm_model
 
 SUBJECTS = (
     Subject(
@@ -22,13 +24,18 @@ SUBJECTS = (
 )
 
 
+MODELS: tuple[Model, ...] = (svsm_model.MODEL,)
+
+
 def obligations() -> Iterator[Obligation]:
-    """Every obligation of every subject, in a fixed order."""
+    """Every obligation of every subject and model, in a fixed order."""
     for subject in SUBJECTS:
         yield from matrix(subject)
+    for model in MODELS:
+        yield from of_model(model)
 
 
 @cache
 def rules() -> dict[str, Rule]:
-    """Every rule by id."""
+    """Every rule of a subject, by id."""
     return {rule.id: rule for subject in SUBJECTS for rule in subject.rules}

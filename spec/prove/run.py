@@ -8,16 +8,20 @@ from concurrent.futures import Future, ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, replace
 from functools import cache
+from itertools import groupby
 from pathlib import Path
 
 import msgspec
 
 from spec.catalogue import obligations
+from spec.prove.group import prove_group
 from spec.prove.obligation import Cache, Obligation, prove, texts
 from spec.prove.solvers import NAMES, Budget, require
 from spec.prove.verdict import Result, Verdict
 
 CHUNK = 8
+GROUP = 120
+"""As many obligations as one session is asked at most."""
 
 
 class NoSuchObligation(ValueError):
@@ -71,20 +75,43 @@ def matching(globs: Sequence[str]) -> list[str]:
 def prove_ids(ids: Sequence[str], effort: Effort, budget: Budget) -> list[Result]:
     """The results for some obligations, in this process."""
     shared = Cache({})
-    return [_over_seeds(catalogue()[i], effort, budget, shared) for i in ids]
+    found = [catalogue()[i] for i in ids]
+    results: list[Result] = []
+    for group, members in groupby(found, key=lambda obligation: obligation.shares):
+        if group:
+            results += _group_over_seeds(list(members), effort, budget)
+        else:
+            results += [_over_seeds(one, effort, budget, shared) for one in members]
+    return results
+
+
+def _group_over_seeds(
+    obligations: Sequence[Obligation], effort: Effort, budget: Budget
+) -> list[Result]:
+    results = prove_group(obligations, effort.solvers, budget)
+    for seed in range(1, effort.seeds):
+        others = prove_group(obligations, ("z3",), replace(budget, seed=seed))
+        results = [_worst_of(pair) for pair in zip(results, others, strict=True)]
+    return results
 
 
 def _over_seeds(obligation: Obligation, effort: Effort, budget: Budget, shared: Cache) -> Result:
     result = prove(obligation, effort.solvers, budget, shared)
     for seed in range(1, effort.seeds):
         other = prove(obligation, ("z3",), replace(budget, seed=seed), shared)
-        worse = other if _rank(other) > _rank(result) else result
-        slowest = max(result.seconds, other.seconds)
-        spent = max(result.solver_seconds, other.solver_seconds)
-        result = msgspec.structs.replace(
-            worse, solvers=result.solvers, seconds=slowest, solver_seconds=spent
-        )
+        result = _worst_of((result, other))
     return result
+
+
+def _worst_of(pair: tuple[Result, Result]) -> Result:
+    """The worse verdict of two seeds, and the longer time."""
+    result, other = pair
+    worse = other if _rank(other) > _rank(result) else result
+    slowest = max(result.seconds, other.seconds)
+    spent = max(result.solver_seconds, other.solver_seconds)
+    return msgspec.structs.replace(
+        worse, solvers=result.solvers, seconds=slowest, solver_seconds=spent
+    )
 
 
 def _rank(result: Result) -> int:
@@ -108,13 +135,22 @@ def prove_many(
     """
     require(effort.solvers)
     jobs = jobs or len(os.sched_getaffinity(0))
-    chunks = [ids[at : at + CHUNK] for at in range(0, len(ids), CHUNK)]
+    chunks = _chunks(ids)
     found: dict[str, Result] = {}
     for chunk, results in _each(chunks, effort, budget, jobs):
         for result in results or [_lost(i) for i in chunk]:
             found[result.id] = result
             on_result(result)
     return [found[i] for i in ids]
+
+
+def _chunks(ids: Sequence[str]) -> list[Sequence[str]]:
+    """What one process is given at a time: a few, or those that one session is asked."""
+    chunks: list[Sequence[str]] = []
+    for group, members in groupby(ids, key=lambda i: catalogue()[i].shares):
+        listed, size = list(members), GROUP if group else CHUNK
+        chunks += [listed[at : at + size] for at in range(0, len(listed), size)]
+    return chunks
 
 
 def _each(
