@@ -1,0 +1,1 @@
+"""Conformance of an SVSM that serves several vCPUs on a machine whose host lies."""

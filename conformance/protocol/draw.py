@@ -1,0 +1,258 @@
+"""What happens next: a draw among everything that anybody could do, hostile words included."""
+
+from collections.abc import Callable, Sequence
+from random import Random
+from typing import Any
+
+from conformance.protocol.judge import Joint
+from conformance.protocol.world import (
+    BLOCKS,
+    FIRMWARE,
+    GHCBS,
+    LAUNCH_VMSA,
+    MAPPED_AT,
+    NONCE,
+    OWN,
+    PAGES,
+    SPARE,
+    VCPUS,
+)
+from spec.machine import host
+from spec.rule import Rule
+from spec.tables import BLOCK
+from spec.validation import launch, migration, pvalidate, reboot, visibility, vmsa
+from spec.validation.svsm import Pc, Stage, Svsm
+
+Drawn = tuple[Rule, Any]
+ODD_FRAMES = (
+    0,
+    1 << 35,
+    1 << 39,
+    (1 << 40) - 1,
+    1 << 40,
+    (1 << 52) - BLOCK,
+    (1 << 52) - 1,
+    1 << 34,
+    LAUNCH_VMSA,
+)
+"""Frames at and past address limits: C-bit 47 and 51, vTOM at 2**46, 52 and 64 bits of address."""
+FRAMES = (*PAGES, *BLOCKS, BLOCKS[0] + 1, BLOCKS[1] + BLOCK - 1, PAGES.stop, OWN.start)
+
+
+def a_frame(random: Random) -> int:
+    """A frame of the guest's, near one, or far from any."""
+    if random.random() < 0.05:
+        return random.choice(ODD_FRAMES)
+    return random.choice(PAGES) if random.random() < 0.7 else random.choice(FRAMES)
+
+
+def an_entry(random: Random) -> int:
+    """An entry of a request: mostly one that makes sense."""
+    if random.random() < 0.02:
+        return random.getrandbits(64)
+    large = random.random() < 0.35
+    frame = random.choice(BLOCKS) if large and random.random() < 0.9 else a_frame(random)
+    word = frame << 12 | large | random.getrandbits(1) << 2 | (random.random() < 0.2) << 3
+    if random.random() < 0.04:
+        word ^= 1 << random.randrange(64)
+    return word
+
+
+def a_header(random: Random) -> int:
+    """The header of a request: mostly a few entries from the first on."""
+    entries = random.choice((1, 1, 2, 3, 510, 511))
+    first = random.randrange(3) if random.random() < 0.2 else 0
+    if random.random() < 0.03:
+        entries = random.choice((0, 512, 0xFFFF))
+    return entries | first << 16 | random.getrandbits(32) << 32
+
+
+def a_call(random: Random, vcpu: int) -> Drawn:
+    """A request: at a page's start, behind a calling area, at a page's end, or anywhere."""
+    page = random.choice((*PAGES, *PAGES[:2], BLOCKS[0]))
+    if random.random() < 0.05:
+        page = a_frame(random)
+    offset = random.choice((0, 8, 8, 16, 4080, 4088))
+    if random.random() < 0.03:
+        offset = random.randrange(4096)
+    return pvalidate.call, pvalidate.Call(vcpu, page << 12 | offset, a_header(random))
+
+
+def a_new_thing(random: Random, vcpu: int, s: Svsm) -> Drawn:
+    """What an idle vCPU is asked."""
+    gpa = a_frame(random) << 12
+    if random.random() < 0.02:
+        gpa += 1
+    draw = random.random()
+    own = random.choice(GHCBS) << 12 if random.random() < 0.9 else gpa
+    if s.stage == Stage.RUNNING:
+        if draw < 0.8:
+            return a_call(random, vcpu)
+        if draw < 0.87:
+            caa = random.choice(PAGES) << 12
+            return vmsa.create, vmsa.Create(vcpu, gpa, caa)
+        if draw < 0.92:
+            known = [f for a, _ in s.vmsas.runs() for f in (a,)]
+            page = random.choice(known) << 12 if known and random.random() < 0.8 else gpa
+            return vmsa.delete, vmsa.Delete(vcpu, page)
+        if draw < 0.93:
+            return reboot.reboot, pvalidate.Cpu(vcpu)
+    if s.stage == Stage.COLD and draw < 0.7:
+        page = random.choice(FIRMWARE) << 12 if random.random() < 0.9 else gpa
+        return launch.launch, launch.Firmware(vcpu, page)
+    if s.stage == Stage.IMPORTING and draw < 0.8:
+        left = [f for a, b in s.stream.minus(s.claimed).runs() for f in (a, b - 1)]
+        page = random.choice(left) << 12 if left and random.random() < 0.9 else gpa
+        return migration.bring, migration.Page(vcpu, page)
+    rule = visibility.share if random.random() < 0.5 else visibility.unshare
+    return rule, visibility.Page(vcpu, own)
+
+
+def a_stage_step(random: Random, s: Svsm) -> Drawn | None:
+    """What is asked of the SVSM as a whole."""
+    nothing = launch.Nothing()
+    match s.stage:
+        case Stage.OFF:
+            if random.random() < 0.2:
+                return launch.power_on, nothing
+            frame = random.choice((*OWN, LAUNCH_VMSA, FIRMWARE.start, PAGES[3], BLOCKS[0] + 1))
+            return launch.record, launch.Block(frame, random.random() < 0.2)
+        case Stage.COLD:
+            if not s.stream.is_empty() and random.random() < 0.6:
+                nonce = NONCE if random.random() < 0.8 else random.getrandbits(64)
+                return migration.take, migration.Marked(nonce)
+            return launch.start, nothing
+        case Stage.RUNNING:
+            return (migration.export, nothing) if random.random() < 0.05 else None
+        case Stage.IMPORTING:
+            return migration.complete, nothing
+    return None
+
+
+def a_host_move(random: Random, s: Svsm) -> Drawn:
+    """What the host does: mostly something that hurts, sometimes a repair."""
+    frame = random.choice(FRAMES)
+    spn = frame + MAPPED_AT if random.random() < 0.6 else random.choice(SPARE)
+    draw = random.random()
+    block = random.choice(BLOCKS)
+    if draw < 0.25:
+        return host.remap, host.Remap(frame, spn, False)
+    if draw < 0.35:
+        at = block + MAPPED_AT if random.random() < 0.6 else SPARE[-1]
+        return host.remap, host.Remap(block, at, True)
+    if draw < 0.55:
+        assigned = random.random() < 0.8
+        return host.rmpupdate, host.Rmpupdate(spn, assigned, frame, False)
+    if draw < 0.65:
+        at = block + MAPPED_AT if random.random() < 0.7 else SPARE[-1]
+        return host.rmpupdate, host.Rmpupdate(at, random.random() < 0.8, block, True)
+    if draw < 0.78:
+        at = block + MAPPED_AT + (random.random() < 0.1)
+        return host.psmash, host.AtSpn(at)
+    if draw < 0.85:
+        return host.host_write, host.AtSpn(spn)
+    return a_guest_move(random, s, frame)
+
+
+def a_guest_move(random: Random, s: Svsm, frame: int) -> Drawn:
+    """What the guest does by itself, or the SVSM to a page of its own."""
+    draw = random.random()
+    if s.stage in (Stage.COLD, Stage.RUNNING) and draw < 0.3:
+        mine = random.choice(OWN) if random.random() < 0.8 else frame
+        return host.svsm_write, host.AtGfn(mine)
+    if s.stage != Stage.RUNNING:
+        return host.remap, host.Remap(frame, frame + MAPPED_AT, False)
+    if draw < 0.6:
+        return host.guest_access, host.AtGfn(frame)
+    if draw < 0.8:
+        return host.guest_write, host.AtSpn(frame + MAPPED_AT)
+    return host.guest_delegate, host.Delegate(frame, random.choice((0, 1, 3, 0xF, 0x1F)))
+
+
+def a_repair(random: Random, s: Svsm, vcpu: int) -> Drawn:
+    """What an honest host does so that a vCPU can go on."""
+    pc = s.pc(vcpu)
+    request = pc in (Pc.READ, Pc.ANSWER)
+    frame = s.cpus.block.at(vcpu) >> 12 if request else s.cpus.first.at(vcpu)
+    large = not request and s.cpus.large.has(vcpu)
+    spn = s.hw.npt.at(frame)
+    if s.hw.large.has(spn) and not large and s.hw.assigned.has(spn):
+        return host.psmash, host.AtSpn(spn & ~(BLOCK - 1))
+    home = frame + MAPPED_AT
+    if spn != home and random.random() < 0.7:
+        return host.remap, host.Remap(frame, home, large and frame % BLOCK == 0)
+    return host.rmpupdate, host.Rmpupdate(spn, True, frame, False)
+
+
+STEPS: dict[int, Callable[[Random, int, Svsm], Drawn]] = {
+    Pc.READ: lambda r, c, _s: (pvalidate.entry, pvalidate.Entry(c, an_entry(r))),
+    Pc.VALIDATE: lambda _r, c, _s: (pvalidate.validate, pvalidate.Cpu(c)),
+    Pc.FILL: lambda _r, c, _s: (pvalidate.fill, pvalidate.Cpu(c)),
+    Pc.GRANT: lambda _r, c, _s: (pvalidate.grant, pvalidate.Cpu(c)),
+    Pc.REVOKE: lambda _r, c, _s: (pvalidate.revoke, pvalidate.Cpu(c)),
+    Pc.RESCIND: lambda _r, c, _s: (pvalidate.rescind, pvalidate.Cpu(c)),
+    Pc.RESTORE: lambda _r, c, _s: (pvalidate.restore, pvalidate.Cpu(c)),
+    Pc.FLUSH: lambda _r, c, _s: (pvalidate.flush, pvalidate.Cpu(c)),
+    Pc.ANSWER: lambda _r, c, _s: (pvalidate.answer, pvalidate.Cpu(c)),
+    Pc.PROMOTE: lambda r, c, _s: (vmsa.promote, vmsa.Checked(c, r.random() < 0.7)),
+    Pc.DEMOTE: lambda _r, c, _s: (vmsa.demote, pvalidate.Cpu(c)),
+    Pc.ASK_PRIVATE: lambda r, c, _s: (visibility.ask_private, told(r, c)),
+    Pc.ASK_SHARED: lambda r, c, _s: (visibility.ask_shared, told(r, c)),
+    Pc.REBOOT: a_reboot_step,
+}
+
+
+def told(random: Random, vcpu: int) -> visibility.Told:
+    """The host's word on a page-state change."""
+    return visibility.Told(vcpu, random.choice((0, 0, 0, 1, 1 << 32, (1 << 64) - 1)))
+
+
+def a_reboot_step(random: Random, vcpu: int, s: Svsm) -> Drawn:
+    """What a reboot takes on next, in the order of frames; sometimes what it must not."""
+    lowest_vmsa = next((first for first, _ in s.vmsas.runs()), None)
+    lowest = next((first for first, _ in s.layout.guest.meet(s.claimed).runs()), None)
+    if random.random() < 0.04:
+        wrong = (reboot.reboot_end, pvalidate.Cpu(vcpu))
+        if lowest_vmsa is not None or lowest is not None:
+            return wrong
+    if lowest_vmsa is not None:
+        if random.random() < 0.1:
+            return reboot.reboot_page, reboot.Frame(vcpu, lowest_vmsa)
+        return reboot.reboot_vmsa, reboot.Frame(vcpu, lowest_vmsa)
+    if random.random() < 0.04:
+        wrong_frame = reboot.Frame(vcpu, OWN.start)
+        return random.choice((reboot.reboot_vmsa, reboot.reboot_page)), wrong_frame
+    if lowest is not None:
+        return reboot.reboot_page, reboot.Frame(vcpu, lowest)
+    return reboot.reboot_end, pvalidate.Cpu(vcpu)
+
+
+def next_step(random: Random, joint: Joint, exits: Sequence[int], hostility: float) -> Drawn:
+    """What happens next.
+
+    exits: vCPUs whose last step exited to the host. hostility: how often the host moves.
+    """
+    s = joint.state
+    pinned = [c for c in VCPUS if s.pc(c) in (Pc.READ, Pc.ANSWER)]
+    if exits and random.random() < 0.6:
+        return a_repair(random, s, random.choice(exits))
+    if random.random() < hostility:
+        return a_host_move(random, s)
+    if s.halted:
+        return a_host_move(random, s)
+    # A device looks at what a request needs, and reads it, in one go: nobody comes in between.
+    vcpu = pinned[0] if pinned else random.choice(VCPUS)
+    pc = s.pc(vcpu)
+    if pc in STEPS:
+        return STEPS[pc](random, vcpu, s)
+    if s.stage == Stage.REBOOTING:
+        rebooting = [c for c in VCPUS if s.pc(c) not in (Pc.IDLE, Pc.READ, Pc.ANSWER)]
+        if rebooting:
+            return STEPS[s.pc(rebooting[0])](random, rebooting[0], s)
+    if s.stage == Stage.OFF or (s.stage != Stage.REBOOTING and random.random() < 0.1):
+        whole = a_stage_step(random, s)
+        if whole is not None:
+            return whole
+    if s.stage in (Stage.MOVED, Stage.OFF, Stage.REBOOTING):
+        return a_host_move(random, s)
+    return a_new_thing(random, vcpu, s)

@@ -1,0 +1,274 @@
+"""A device beside the rules: each operation it yields is the one that the next step stands for.
+
+The rule is executed on the oracle's state and says what the machine answers; the device is resumed
+with that. What an SVSM does in its own memory between two operations are steps of the rules too;
+they are taken at once, and then record and registries must agree.
+"""
+
+import struct
+from collections import Counter
+from typing import Any
+
+from conformance.device import DeviceFault
+from conformance.protocol.device import Ended, SvsmDevice
+from spec.machine.snp import RIGHTS_RWX
+from spec.rule import Rule, Step, step
+from spec.tables import BLOCK
+from spec.validation import launch, migration, pvalidate, reboot, visibility, vmsa
+from spec.validation.svsm import Did, Mode, Pc, Svsm
+
+Reached = Counter[tuple[str, str]]
+
+
+class Differs(Exception):
+    """The device is not where the rules are."""
+
+    def __init__(self, field: str, expected: object, got: object) -> None:
+        super().__init__(f"{field}: expected {expected}, got {got}")
+        self.field, self.expected, self.got = field, expected, got
+
+
+INTERNAL = frozenset((Pc.CLAIM, Pc.CHECK, Pc.RELEASE, Pc.FINISH))
+"""Steps in the SVSM's own memory, by where they are taken."""
+FILLED = {Mode.GUEST: "ZERO", Mode.LAUNCH: "FIRMWARE", Mode.IMPORT: "STREAM", Mode.UNSHARE: "ZERO"}
+CALLS: dict[str, tuple[str, str]] = {
+    vmsa.create.id: ("vmsa", "create_vcpu"),
+    vmsa.delete.id: ("vmsa", "delete_vcpu"),
+    visibility.share.id: ("visibility", "share"),
+    visibility.unshare.id: ("visibility", "unshare"),
+    launch.launch.id: ("launch", "launch"),
+    reboot.reboot.id: ("reboot", "reboot"),
+    migration.bring.id: ("migration", "bring"),
+}
+"""Rules that begin work on a vCPU, and what the device calls it."""
+ASKED: dict[str, tuple[str, str]] = {
+    launch.record.id: ("launch", "record"),
+    launch.power_on.id: ("launch", "power_on"),
+    launch.start.id: ("launch", "start"),
+    migration.export.id: ("migration", "export"),
+    migration.take.id: ("migration", "take"),
+    migration.complete.id: ("migration", "complete"),
+}
+"""Rules that are done at once."""
+OPERATIONS: dict[str, str] = {
+    pvalidate.call.id: "Read",
+    pvalidate.entry.id: "Read",
+    pvalidate.validate.id: "Pvalidate",
+    pvalidate.fill.id: "Fill",
+    pvalidate.grant.id: "Rmpadjust",
+    pvalidate.revoke.id: "Rmpadjust",
+    pvalidate.rescind.id: "Pvalidate",
+    pvalidate.restore.id: "Rmpadjust",
+    pvalidate.flush.id: "Flush",
+    pvalidate.answer.id: "Write",
+    vmsa.promote.id: "Promote",
+    vmsa.demote.id: "Demote",
+    visibility.ask_private.id: "PageState",
+    visibility.ask_shared.id: "PageState",
+    reboot.reboot_end.id: "Flush",
+}
+"""Rules that stand for an operation."""
+SIZE_MISMATCH = 6
+BEFORE_ACCESS = frozenset(
+    ("misaligned", "outside", "vmsa", "caa", "launch_vmsa", "not_claimed", "busy", "block_busy")
+)
+"""Refusals of a request before anything of it is read."""
+
+
+class Joint:
+    """The oracle's state and the device, step by step."""
+
+    def __init__(self, device: SvsmDevice, start: Svsm, reached: Reached | None = None) -> None:
+        self.device, self.state = device, start
+        self.reached: Reached = Counter() if reached is None else reached
+        self.header: dict[int, int] = {}
+        self._call("reset", start)
+
+    def _call(self, method: str, *arguments: Any) -> Any:
+        try:
+            return getattr(self.device, method)(*arguments)
+        except Exception as error:
+            raise DeviceFault(f"{method}: {type(error).__name__}: {error}") from error
+
+    def do(self, rule: Rule, op: Any) -> Step:
+        """Take one step on both.
+
+        Raises: Differs, DeviceFault; ValueError where the step cannot be taken.
+        """
+        before = self.state
+        if rule.enabled is not None and not rule.enabled(before, op):
+            raise ValueError(f"{rule.id}: cannot be taken now")
+        taken = step(rule, before, op)
+        self.reached[rule.id, taken.case] += 1
+        self.state = taken.state
+        if rule.id == pvalidate.call.id:
+            self._called(op, taken)
+        elif rule.id in CALLS:
+            self._begun(rule, op, taken)
+        elif rule.id in ASKED:
+            arguments = tuple(vars(op).values())
+            refused = self._call("ask", *ASKED[rule.id], *arguments) != 0
+            self._same("refused", taken.outcome != Did.DONE, refused)
+        elif rule.id in OPERATIONS:
+            self._operated(rule, op, taken, before)
+        if rule.id.startswith("validation.host."):
+            return taken
+        self._settle(getattr(op, "vcpu", None))
+        return taken
+
+    def _same(self, field: str, expected: object, got: object) -> None:
+        if expected != got:
+            raise Differs(field, expected, got)
+
+    # What begins
+
+    def _called(self, op: Any, taken: Step) -> None:
+        self._call("drop", op.vcpu)
+        self._call("begin", op.vcpu, "pvalidate", "pvalidate", op.rcx)
+        if taken.case in BEFORE_ACCESS:
+            self._ended(op.vcpu, taken.value)
+            return
+        self._expect(op.vcpu, ("Read", op.rcx, 8))
+        if taken.outcome == Did.EXIT:
+            self._call("drop", op.vcpu)
+        elif taken.outcome == Did.HALTED:
+            self._call("fault", op.vcpu)
+        else:
+            self.header[op.vcpu] = op.header
+            self._call("resume", op.vcpu, op.header.to_bytes(8, "little"))
+            if taken.outcome == Did.REFUSED:
+                self._ended(op.vcpu, taken.value)
+
+    def _begun(self, rule: Rule, op: Any, taken: Step) -> None:
+        self._call("drop", op.vcpu)
+        if rule.id == reboot.reboot.id and taken.outcome == Did.DONE:
+            for vcpu in tuple(self.device.work):
+                self._call("drop", vcpu)
+        arguments = tuple(value for name, value in vars(op).items() if name != "vcpu")
+        self._call("begin", op.vcpu, *CALLS[rule.id], *arguments)
+        if taken.outcome == Did.REFUSED:
+            got = self.device.pending[op.vcpu]
+            self._same("refused", True, isinstance(got, Ended) and got.result != 0)
+            if taken.value:
+                self._ended(op.vcpu, taken.value)
+
+    # What is asked of the machine
+
+    def _expect(self, vcpu: int, wanted: tuple[Any, ...]) -> None:
+        pending = self.device.pending.get(vcpu)
+        shown = (type(pending).__name__, *pending) if isinstance(pending, tuple) else _said(pending)
+        self._same("operation", wanted, shown)
+
+    def _ended(self, vcpu: int, result: int) -> None:
+        pending = self.device.pending.get(vcpu)
+        got = pending.result if isinstance(pending, Ended) else pending
+        self._same("result", result, got)
+
+    def _operated(self, rule: Rule, op: Any, taken: Step, before: Svsm) -> None:
+        vcpu = op.vcpu
+        if rule.id == pvalidate.entry.id and taken.case in ("not_claimed", "block_busy"):
+            return
+        if rule.id == pvalidate.answer.id and taken.case == "gone":
+            self._ended(vcpu, taken.value)
+            return
+        if rule.id == reboot.reboot_end.id and taken.outcome == Did.REFUSED:
+            return
+        wanted, answer = self._meant(rule, op, taken, before)
+        self._expect(vcpu, (OPERATIONS[rule.id], *wanted))
+        if taken.outcome == Did.EXIT:
+            return
+        # An instruction that is run, and says what only tampering explains, is answered so; an
+        # access that cannot be made faults.
+        if taken.outcome == Did.HALTED and taken.case != "unchanged":
+            self._call("fault", vcpu)
+        else:
+            self._call("resume", vcpu, answer)
+        if rule.id == pvalidate.answer.id and taken.outcome == Did.DONE:
+            self._ended(vcpu, taken.value)
+
+    def _meant(self, rule: Rule, op: Any, taken: Step, s: Svsm) -> tuple[tuple[Any, ...], Any]:
+        """The operation that a step stands for, and what the machine answers."""
+        vcpu = op.vcpu
+        first, large = s.block(vcpu)
+        mode = s.cpus.mode.at(vcpu)
+        mismatch = taken.case == "size_mismatch"
+        match rule.name:
+            case "entry":
+                place = s.cpus.block.at(vcpu) + 8 + 8 * s.cpus.next.at(vcpu)
+                return (place, 8), op.entry.to_bytes(8, "little")
+            case "validate" | "rescind":
+                code = SIZE_MISMATCH if mismatch else 0
+                asked = (first, large, rule.name == "validate")
+                return asked, (code, taken.case == "unchanged")
+            case "fill":
+                return (first, large, self.device.platform.Fillings[FILLED[Mode(mode)]]), None
+            case "grant" | "restore":
+                return (first, large, RIGHTS_RWX, True), 0
+            case "revoke":
+                return (first, large, 0, False), SIZE_MISMATCH if mismatch else 0
+            case "promote":
+                return (first, mode == Mode.IMPORT), taken.case == "promoted"
+            case "demote":
+                return (first, 0 if mode == Mode.REBOOT else RIGHTS_RWX), None
+            case "ask_private" | "ask_shared":
+                return (first, rule.name == "ask_private"), op.error
+            case "answer":
+                reserved = self.header.get(vcpu, 0) >> 32
+                counts = s.cpus.entries.at(vcpu), s.cpus.next.at(vcpu)
+                return (s.cpus.block.at(vcpu), struct.pack("<HHI", *counts, reserved)), None
+        return (), None
+
+    # What is remembered
+
+    def _settle(self, vcpu: int | None) -> None:
+        """Take the steps in the SVSM's own memory that follow, then compare what is remembered."""
+        touched: int | None = None
+        if vcpu is not None and not self.state.halted:
+            touched = self.state.cpus.first.at(vcpu)
+            while (pc := self.state.pc(vcpu)) in INTERNAL:
+                self._inside(vcpu, Pc(pc))
+        svsm = self.device.svsm
+        self._same("halted", bool(self.state.halted), bool(svsm.halted))
+        self._same("stage", self.state.stage, int(svsm.stage))
+        if touched is not None and not self.state.halted:
+            for frame in {touched, touched + 1, touched + BLOCK - 1}:
+                mine = self.state.claimed.has(frame)
+                if mine != svsm.record.has(frame):
+                    raise Differs(f"claimed[{frame:#x}]", mine, not mine)
+
+    def _inside(self, vcpu: int, pc: Pc) -> None:
+        rule = _AT[pc]
+        op = _CPU[vcpu] if vcpu < len(_CPU) else pvalidate.Cpu(vcpu)
+        taken = step(rule, self.state, op)
+        self.reached[rule.id, taken.case] += 1
+        self.state = taken.state
+        if taken.case == "by_itself":
+            self._ended(vcpu, taken.value)
+
+    def compare(self) -> None:
+        """Compare all that is remembered.
+
+        Raises: Differs.
+        """
+        svsm, state = self.device.svsm, self.state
+        if state.halted:
+            return
+        self._same("claimed", state.claimed.bounds, self._call("claimed").bounds)
+        for name in ("vmsas", "caas", "shared"):
+            mine = {f for a, b in getattr(state, name).runs() for f in range(a, b)}
+            self._same(name, mine, set(getattr(svsm, name)))
+
+
+_AT = {
+    Pc.CLAIM: pvalidate.claim,
+    Pc.CHECK: pvalidate.check,
+    Pc.RELEASE: pvalidate.release,
+    Pc.FINISH: pvalidate.finish,
+}
+_CPU = tuple(pvalidate.Cpu(vcpu) for vcpu in range(8))
+
+
+def _said(pending: Any) -> str:
+    if isinstance(pending, Ended):
+        return f"ended with {pending.result:#x}"
+    return "nothing" if pending is None else repr(pending)

@@ -1,0 +1,113 @@
+"""Small worlds to run an SVSM in: a few pages, two blocks of 2 MiB, a host with pages to spare."""
+
+from dataclasses import replace
+from functools import cache
+
+from spec.machine.snp import Contents, Snp
+from spec.pages import ListedPages
+from spec.rule import Rule, step
+from spec.tables import BLOCK, ListedTable
+from spec.validation import launch
+from spec.validation.launch import Block, Nothing
+from spec.validation.svsm import Layout, Policy, Result, Stage, Svsm, Vcpus
+
+PAGES = range(0x10, 0x18)
+"""Frames of the guest that are mapped by 4 KiB pages; the first two hold its firmware."""
+BLOCKS = (0x200, 0x400)
+"""The first frames of the guest's 2 MiB pages."""
+OWN = range(0x800, 0x804)
+GHCBS = range(0x802, 0x804)
+FIRMWARE = range(0x10, 0x12)
+LAUNCH_VMSA = 0xF_FFFF_FFFF
+MAPPED_AT = 0x1000
+"""How far from a frame its page lies at first."""
+SPARE = (*range(0x3000, 0x3004), 0x3200)
+"""Pages that the host keeps back; the last begins 2 MiB."""
+VCPUS = (0, 1, 2)
+NONCE = 0x5EED
+POLICY = Policy(one_lock=False, refused=int(Result.NO_CHANGE), heeds_ignore_cf=True)
+
+
+def frames(*ranges: range) -> ListedPages:
+    """The set of some ranges of frames."""
+    made = ListedPages()
+    for one in ranges:
+        made = made.with_range(one.start, one.stop, True)
+    return made
+
+
+def machine(measured: ListedPages) -> Snp:
+    """The machine at launch: each frame has its page, and what is measured is validated."""
+    singles = [*PAGES, *OWN, LAUNCH_VMSA]
+    assigned, large, validated = ListedPages(), ListedPages(), ListedPages()
+    gfn, npt, contents = ListedTable(), ListedTable(), ListedTable()
+    for frame in singles:
+        spn = frame + MAPPED_AT
+        assigned = assigned.with_block(spn, False, True)
+        gfn, npt = gfn.put(spn, frame), npt.put(frame, spn)
+        if measured.has(frame):
+            validated = validated.with_block(spn, False, True)
+            contents = contents.put(spn, Contents.LAUNCHED)
+    for first in BLOCKS:
+        spn = first + MAPPED_AT
+        assigned, large = assigned.with_block(spn, True, True), large.with_block(spn, True, True)
+        gfn = gfn.with_block(spn, True, first, counting=True)
+        npt = npt.with_block(first, True, spn, counting=True)
+    nothing, none = ListedPages(), ListedTable()
+    return Snp(assigned, gfn, large, validated, none, none, nothing, contents, npt, nothing)
+
+
+def off(policy: Policy = POLICY, stream: ListedPages | None = None) -> Svsm:
+    """The state at power-on: nothing recorded yet.
+
+    stream: what a migration is to bring; none where it is left out.
+    """
+    blocks = [range(first, first + BLOCK) for first in BLOCKS]
+    guest, own, firmware = frames(PAGES, *blocks), frames(OWN), frames(FIRMWARE)
+    measured = frames(OWN, range(LAUNCH_VMSA, LAUNCH_VMSA + 1))
+    if stream is None:
+        measured = measured.with_range(FIRMWARE.start, FIRMWARE.start + 1, True)
+    layout = Layout(guest, own, frames(GHCBS), measured, firmware, LAUNCH_VMSA)
+    nothing, none = ListedPages(), ListedTable()
+    cpus = Vcpus(none, none, none, nothing, nothing, none, none, none, none, none, none)
+    vmsas = frames(range(0x16, 0x17)).meet(stream) if stream else nothing
+    return Svsm(
+        policy=policy,
+        layout=layout,
+        hw=machine(measured),
+        cpus=cpus,
+        claimed=nothing,
+        held=nothing,
+        holder=none,
+        vmsas=nothing,
+        caas=nothing,
+        caa_of=none,
+        shared=nothing,
+        stream=stream or nothing,
+        stream_vmsas=vmsas,
+        nonce=NONCE,
+        stage=int(Stage.OFF),
+        halted=False,
+    )
+
+
+def done(state: Svsm, rule: Rule, op: object) -> Svsm:
+    """The state after a step."""
+    return step(rule, state, op).state  # type: ignore[no-any-return]
+
+
+@cache
+def cold(policy: Policy = POLICY, stream: ListedPages | None = None) -> Svsm:
+    """The state in which all that the launch validated is recorded."""
+    state = off(policy, stream)
+    for first, stop in state.layout.measured.runs():
+        for frame in range(first, stop):
+            state = done(state, launch.record, Block(frame, False))
+    return done(state, launch.power_on, Nothing())
+
+
+def at_rest(state: Svsm) -> Svsm:
+    """The same state, with vCPUs that have forgotten what they last did."""
+    none, nothing = ListedTable(), ListedPages()
+    cpus = Vcpus(none, none, none, nothing, nothing, none, none, none, none, none, none)
+    return replace(state, cpus=cpus)
