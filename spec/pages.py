@@ -56,7 +56,7 @@ class Pages(Protocol):
     def counting(self, table: Table, key: Word, value: Word, large: Bool) -> "Pages":
         """The pages of this set at which a table counts up so as to have `value` at `key`.
 
-        Both are aligned as a block is.
+        Both are aligned as a block is; it is for the block from `key` on that it is asked.
         """
 
     def is_empty(self) -> Bool:
@@ -178,17 +178,8 @@ class ListedPages:
         return self.minus(self.minus(other))
 
     def counting(self, table: ListedTable, key: int, value: int, large: bool) -> "ListedPages":
-        """The pages of this set at which a table counts up so as to have `value` at `key`."""
-        right = ListedPages()
-        for first, stop, there, counts in table.entries() if large else ():
-            wanted = value + first - key
-            if counts and there == wanted:
-                right = right.with_range(first, stop, True)
-            elif not counts and first <= (at := there - value + key) < stop:
-                right = right.with_range(at, at + 1, True)
-        if table.at(key) == value:
-            right = right.with_range(key, key + 1, True)
-        return self.meet(right)
+        """This set, or nothing where a table does not count up from `value` over the block."""
+        return self if table.counts_up(key, large, value) else ListedPages()
 
     def is_empty(self) -> bool:
         """No page is in the set."""

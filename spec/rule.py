@@ -6,14 +6,13 @@ once (`lanes` in `conformance`). A case is named for its condition, never for th
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields
-from typing import Annotated, Any, get_args, get_origin, get_type_hints
+from typing import Annotated, Any, NamedTuple, TypeVar, get_args, get_origin, get_type_hints
 
 from spec.sources import Source
 from spec.terms import Bits, Bool, KeySet, KeyTable, PageSet, Word, WordTable, all_of, negate
 
 
-@dataclass(frozen=True)
-class Case:
+class Case(NamedTuple):
     """One way a step can go.
 
     `when` is its condition (it is taken where no earlier case is), `outcome` what is answered,
@@ -66,8 +65,7 @@ class Rule:
         return self.cases(state, op)
 
 
-@dataclass(frozen=True)
-class Step:
+class Step(NamedTuple):
     """What one executed step did."""
 
     case: str
@@ -91,6 +89,16 @@ def rule(
     def made(cases: Callable[[Any, Any], Cases]) -> Rule:
         return Rule(f"{area}.{cases.__name__}", operands, cite, cases, accepts, enabled)
 
+    return made
+
+
+R = TypeVar("R")
+
+
+def changed(record: R, **values: Any) -> R:
+    """A copy of a record with some fields changed; `dataclasses.replace`, ten times as fast."""
+    made = object.__new__(type(record))
+    made.__dict__.update(record.__dict__, **values)
     return made
 
 

@@ -1,11 +1,10 @@
 """A table is a total function from words to words, changed on a key, a block or a range of keys.
 
 To the solver it is a closure over an uninterpreted function, so an update is one `if-then-else`
-whatever the number of keys. To the oracle it is the sorted list of places at which it changes;
-between them it is constant or counts up by one, as frame numbers of neighbouring frames do.
+whatever the number of keys. To the oracle it is the keys and blocks that were written. A block may
+count up by one from key to key, as the frame numbers of neighbouring pages do.
 """
 
-from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
@@ -50,68 +49,57 @@ class Table(Protocol):
 
 @dataclass(frozen=True)
 class ListedTable:
-    """A concrete table: from key `starts[i]` on it has `values[i]`, counting up if `counts[i]`."""
+    """A concrete table: single keys, then whole blocks of 512, then one value for all others.
 
-    starts: tuple[int, ...] = (0,)
-    values: tuple[int, ...] = (0,)
-    counts: tuple[bool, ...] = (False,)
+    blocks: by first key, the value there and whether it counts up.
+    """
+
+    singles: Mapping[int, int] = field(default_factory=dict)
+    blocks: Mapping[int, tuple[int, bool]] = field(default_factory=dict)
+    default: int = 0
 
     @classmethod
     def of(cls, entries: Mapping[int, int]) -> "ListedTable":
         """The table with some entries, 0 elsewhere."""
-        made = cls()
-        for key, value in sorted(entries.items()):
-            made = made.put(key, value)
-        return made
+        return cls({key: value for key, value in entries.items() if value})
 
     def at(self, key: int) -> int:
         """The value at `key`."""
-        place = bisect_right(self.starts, key) - 1
-        value = self.values[place]
-        return (value + key - self.starts[place]) & MASK if self.counts[place] else value
+        found = self.singles.get(key)
+        if found is not None:
+            return found
+        block = self.blocks.get(key & _BLOCK_MASK) if self.blocks else None
+        if block is None:
+            return self.default
+        value, counting = block
+        return value | (key & (BLOCK - 1)) if counting else value
 
     def put(self, key: int, value: int) -> "ListedTable":
         """This table with another value at one key."""
-        return self._spliced(key, key + 1, value, False)
+        return ListedTable({**self.singles, key: value}, self.blocks, self.default)
 
     def with_block(
         self, first: int, large: bool, value: int, counting: bool = False
     ) -> "ListedTable":
         """This table with another value at each key of a block."""
-        size = BLOCK if large else 1
-        return self._spliced(first, first + size, value, counting and size > 1)
+        if not large:
+            return self.put(first, value)
+        stop = first + BLOCK
+        left = {key: old for key, old in self.singles.items() if not first <= key < stop}
+        return ListedTable(left, {**self.blocks, first: (value, counting)}, self.default)
 
     def filled(self, value: int) -> "ListedTable":
         """The table that has `value` at every key."""
-        return ListedTable((0,), (value,), (False,))
+        return ListedTable({}, {}, value)
 
-    def _spliced(self, first: int, stop: int, value: int, counting: bool) -> "ListedTable":
-        left, right = bisect_left(self.starts, first), bisect_right(self.starts, stop) - 1
-        starts, values, counts = self.starts, self.values, self.counts
-        head = (starts[:left], values[:left], counts[:left])
-        keeps = counts[right]
-        tail = (
-            (stop, *starts[right + 1 :]),
-            (self.at(stop), *values[right + 1 :]),
-            (keeps, *counts[right + 1 :]),
-        )
-        if left and not counting and not head[2][-1] and head[1][-1] == value:
-            middle: tuple[tuple[int, ...], tuple[int, ...], tuple[bool, ...]] = ((), (), ())
-        else:
-            middle = ((first,), (value,), (counting,))
-        if not counting and not keeps and tail[1][0] == value:
-            tail = (tail[0][1:], tail[1][1:], tail[2][1:])
-        return ListedTable(
-            head[0] + middle[0] + tail[0],
-            head[1] + middle[1] + tail[1],
-            head[2] + middle[2] + tail[2],
-        )
-
-    def entries(self) -> list[tuple[int, int, int, bool]]:
-        """The pieces that are not a constant 0: first key, key past the end, value, counting."""
-        stops = (*self.starts[1:], MASK + 1)
-        pieces = zip(self.starts, stops, self.values, self.counts, strict=True)
-        return [piece for piece in pieces if piece[2] or piece[3]]
+    def counts_up(self, first: int, large: bool, value: int) -> bool:
+        """Whether the values of a block count up from `value`."""
+        if not large:
+            return self.at(first) == value
+        if self.blocks.get(first) == (value, True):
+            odd = (key for key in self.singles if first <= key < first + BLOCK)
+            return all(self.singles[key] == value | (key - first) for key in odd)
+        return all(self.at(first + place) == value | place for place in range(BLOCK))
 
 
 @dataclass(frozen=True, eq=False)

@@ -81,9 +81,14 @@ def truth(value: Bool) -> Bool:
 
 # Truth values
 
+PLAIN = {bool}
+"""What most terms of the oracle are; looked at first, since it takes millions of them."""
+
 
 def all_of(*terms: Bool) -> Bool:
     """Every one of `terms` holds."""
+    if set(map(type, terms)) == PLAIN:
+        return all(terms)
     if any(map(is_symbolic, terms)):
         return z3.And(*(truth(t) for t in terms)) if len(terms) > 1 else terms[0]
     if any(map(is_array, terms)):
@@ -93,6 +98,8 @@ def all_of(*terms: Bool) -> Bool:
 
 def any_of(*terms: Bool) -> Bool:
     """At least one of `terms` holds."""
+    if set(map(type, terms)) == PLAIN:
+        return any(terms)
     if any(map(is_symbolic, terms)):
         return z3.Or(*(truth(t) for t in terms)) if len(terms) > 1 else terms[0]
     if any(map(is_array, terms)):
@@ -102,6 +109,8 @@ def any_of(*terms: Bool) -> Bool:
 
 def negate(term: Bool) -> Bool:
     """`term` does not hold."""
+    if term is True or term is False:
+        return not term
     if is_symbolic(term):
         return z3.Not(term)
     return np.logical_not(term) if is_array(term) else not term
@@ -140,6 +149,8 @@ def _unchanged(value: Any) -> Any:
 
 def below(left: Word, right: Word) -> Bool:
     """`left` is less than `right`, unsigned."""
+    if type(left) is int and type(right) is int:
+        return left < right
     if is_symbolic(left) or is_symbolic(right):
         return z3.ULT(*_pair(left, right))
     return left < right
@@ -147,6 +158,8 @@ def below(left: Word, right: Word) -> Bool:
 
 def at_most(left: Word, right: Word) -> Bool:
     """`left` is less than or equal to `right`, unsigned."""
+    if type(left) is int and type(right) is int:
+        return left <= right
     if is_symbolic(left) or is_symbolic(right):
         return z3.ULE(*_pair(left, right))
     return left <= right

@@ -82,6 +82,7 @@ class Joint:
         self.device, self.state = device, start
         self.reached: Reached = Counter() if reached is None else reached
         self.header: dict[int, int] = {}
+        self.last = Step("", 0, 0, start)
         self._call("reset", start)
 
     def _call(self, method: str, *arguments: Any) -> Any:
@@ -90,17 +91,19 @@ class Joint:
         except Exception as error:
             raise DeviceFault(f"{method}: {type(error).__name__}: {error}") from error
 
-    def do(self, rule: Rule, op: Any) -> Step:
-        """Take one step on both.
+    def can(self, rule: Rule, op: Any) -> bool:
+        """Whether a step can be taken now."""
+        return rule.enabled is None or bool(rule.enabled(self.state, op))
 
-        Raises: Differs, DeviceFault; ValueError where the step cannot be taken.
+    def do(self, rule: Rule, op: Any) -> Step:
+        """Take one step, which can be taken, on both.
+
+        Raises: Differs, DeviceFault.
         """
         before = self.state
-        if rule.enabled is not None and not rule.enabled(before, op):
-            raise ValueError(f"{rule.id}: cannot be taken now")
         taken = step(rule, before, op)
         self.reached[rule.id, taken.case] += 1
-        self.state = taken.state
+        self.state, self.last = taken.state, taken
         if rule.id == pvalidate.call.id:
             self._called(op, taken)
         elif rule.id in CALLS:
@@ -231,7 +234,8 @@ class Joint:
         self._same("halted", bool(self.state.halted), bool(svsm.halted))
         self._same("stage", self.state.stage, int(svsm.stage))
         if touched is not None and not self.state.halted:
-            for frame in {touched, touched + 1, touched + BLOCK - 1}:
+            large = self.state.cpus.large.has(vcpu)
+            for frame in (touched, touched + BLOCK - 1) if large else (touched,):
                 mine = self.state.claimed.has(frame)
                 if mine != svsm.record.has(frame):
                     raise Differs(f"claimed[{frame:#x}]", mine, not mine)

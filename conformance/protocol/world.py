@@ -38,7 +38,7 @@ def frames(*ranges: range) -> ListedPages:
 
 def machine(measured: ListedPages) -> Snp:
     """The machine at launch: each frame has its page, and what is measured is validated."""
-    singles = [*PAGES, *OWN, LAUNCH_VMSA]
+    singles = dict.fromkeys((*PAGES, *OWN, LAUNCH_VMSA))
     assigned, large, validated = ListedPages(), ListedPages(), ListedPages()
     gfn, npt, contents = ListedTable(), ListedTable(), ListedTable()
     for frame in singles:
@@ -57,17 +57,22 @@ def machine(measured: ListedPages) -> Snp:
     return Snp(assigned, gfn, large, validated, none, none, nothing, contents, npt, nothing)
 
 
-def off(policy: Policy = POLICY, stream: ListedPages | None = None) -> Svsm:
+def off(
+    policy: Policy = POLICY, stream: ListedPages | None = None, launch_vmsa: int = LAUNCH_VMSA
+) -> Svsm:
     """The state at power-on: nothing recorded yet.
 
-    stream: what a migration is to bring; none where it is left out.
+    stream: what a migration is to bring; none where it is left out. launch_vmsa: its frame; some
+    hosts put it where no memory is, others into the guest's.
     """
     blocks = [range(first, first + BLOCK) for first in BLOCKS]
     guest, own, firmware = frames(PAGES, *blocks), frames(OWN), frames(FIRMWARE)
-    measured = frames(OWN, range(LAUNCH_VMSA, LAUNCH_VMSA + 1))
+    measured = frames(OWN)
+    if launch_vmsa not in PAGES:
+        measured = measured.with_range(launch_vmsa, launch_vmsa + 1, True)
     if stream is None:
         measured = measured.with_range(FIRMWARE.start, FIRMWARE.start + 1, True)
-    layout = Layout(guest, own, frames(GHCBS), measured, firmware, LAUNCH_VMSA)
+    layout = Layout(guest, own, frames(GHCBS), measured, firmware, launch_vmsa)
     nothing, none = ListedPages(), ListedTable()
     cpus = Vcpus(none, none, none, nothing, nothing, none, none, none, none, none, none)
     vmsas = frames(range(0x16, 0x17)).meet(stream) if stream else nothing
@@ -97,13 +102,33 @@ def done(state: Svsm, rule: Rule, op: object) -> Svsm:
 
 
 @cache
-def cold(policy: Policy = POLICY, stream: ListedPages | None = None) -> Svsm:
+def cold(
+    policy: Policy = POLICY, stream: ListedPages | None = None, launch_vmsa: int = LAUNCH_VMSA
+) -> Svsm:
     """The state in which all that the launch validated is recorded."""
-    state = off(policy, stream)
+    state = off(policy, stream, launch_vmsa)
     for first, stop in state.layout.measured.runs():
         for frame in range(first, stop):
             state = done(state, launch.record, Block(frame, False))
     return done(state, launch.power_on, Nothing())
+
+
+STREAM = frames(range(0x11, 0x17))
+STRAY = frames(range(0x11, 0x13), OWN)
+"""A stream that would write over the SVSM."""
+
+
+@cache
+def starts(policy: Policy = POLICY) -> tuple[Svsm, ...]:
+    """Where walks begin: powered off, cold, and cold with a migration to come."""
+    return (
+        off(policy),
+        cold(policy),
+        cold(policy),
+        cold(policy, launch_vmsa=PAGES[-1]),
+        cold(policy, STREAM),
+        cold(policy, STRAY),
+    )
 
 
 def at_rest(state: Svsm) -> Svsm:

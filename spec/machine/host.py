@@ -4,10 +4,10 @@ The host moves nested tables, assigns pages and takes them away, smashes, writes
 assigned. The guest uses what it has rights to, also through translations that a CPU remembers.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from spec.machine.snp import Contents, Snp, reachable
-from spec.rule import Case, Cases, rule
+from spec.rule import Case, Cases, changed, rule
 from spec.sources import apm2, apm3
 from spec.tables import block_pages
 from spec.terms import (
@@ -82,7 +82,7 @@ def rmpupdate(s: Svsm, op: Rmpupdate) -> Cases:
     larger = all_of(negate(op.large), m.large.has(op.spn))
 
     def updated() -> Svsm:
-        hw = replace(
+        hw = changed(
             m,
             assigned=m.assigned.with_block(op.spn, op.large, op.assigned),
             gfn=m.gfn.with_block(op.spn, op.large, op.gfn, counting=True),
@@ -91,7 +91,7 @@ def rmpupdate(s: Svsm, op: Rmpupdate) -> Cases:
             vmsa=m.vmsa.with_block(op.spn, op.large, False),
             tlb=m.tlb.with_block(op.spn, op.large, False),
         )
-        return replace(s, hw=hw.with_rights(op.spn, op.large, 0))
+        return changed(s, hw=hw.with_rights(op.spn, op.large, 0))
 
     return (
         Case("misaligned", misaligned, Did.REFUSED, s),
@@ -112,7 +112,7 @@ def psmash(s: Svsm, op: AtSpn) -> Cases:
             "smashed",
             True,
             Did.DONE,
-            lambda: replace(s, hw=replace(s.hw, large=large.with_block(op.spn, True, False))),
+            lambda: changed(s, hw=changed(s.hw, large=large.with_block(op.spn, True, False))),
         ),
     )
 
@@ -125,7 +125,7 @@ def remap(s: Svsm, op: Remap) -> Cases:
 
     def led() -> Svsm:
         npt = s.hw.npt.with_block(op.gfn, op.large, op.spn, counting=True)
-        return replace(s, hw=replace(s.hw, npt=npt))
+        return changed(s, hw=changed(s.hw, npt=npt))
 
     return (Case("misaligned", misaligned, Did.REFUSED, s), Case("led", True, Did.DONE, led))
 
@@ -133,7 +133,7 @@ def remap(s: Svsm, op: Remap) -> Cases:
 def holding(s: Svsm, spn: Word, contents: Contents) -> Svsm:
     """The state in which a page holds something else."""
     made = s.hw.contents.with_block(spn, False, int(contents))
-    return replace(s, hw=replace(s.hw, contents=made))
+    return changed(s, hw=changed(s.hw, contents=made))
 
 
 @rule(AREA, AtSpn, cite=apm2("15.36.10"), enabled=always)
@@ -147,7 +147,7 @@ def host_write(s: Svsm, op: AtSpn) -> Cases:
 
 def remembered(m: Snp, spn: Word) -> Snp:
     """The machine in which a CPU remembers how it came to a page."""
-    return replace(m, tlb=m.tlb.with_block(spn, False, True))
+    return changed(m, tlb=m.tlb.with_block(spn, False, True))
 
 
 @rule(AREA, AtGfn, cite=apm2("15.36.10"), enabled=during(Stage.RUNNING))
@@ -157,7 +157,7 @@ def guest_access(s: Svsm, op: AtGfn) -> Cases:
     allowed = all_of(reachable(s.hw, op.gfn, False), s.hw.weak_rights(spn) != 0)
     return (
         Case("denied", negate(allowed), Did.REFUSED, s),
-        Case("allowed", True, Did.DONE, lambda: replace(s, hw=remembered(s.hw, spn))),
+        Case("allowed", True, Did.DONE, lambda: changed(s, hw=remembered(s.hw, spn))),
     )
 
 
@@ -182,9 +182,9 @@ def guest_delegate(s: Svsm, op: Delegate) -> Cases:
             "delegated",
             True,
             Did.DONE,
-            lambda: replace(
+            lambda: changed(
                 s,
-                hw=replace(s.hw, lesser_rights=s.hw.lesser_rights.put(spn, op.rights)),
+                hw=changed(s.hw, lesser_rights=s.hw.lesser_rights.put(spn, op.rights)),
             ),
         ),
     )

@@ -10,10 +10,11 @@ Assumes: `block-access`, `rmpupdate-flushes`.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from enum import IntEnum, unique
 from typing import Annotated, Any
 
+from spec.rule import changed
 from spec.tables import block_pages
 from spec.terms import (
     Bool,
@@ -79,7 +80,7 @@ class Snp:
 
     def with_rights(self, spn: Word, large: Bool, rights: Word) -> "Snp":
         """The guest's rights on a block changed, those of VMPL3 taken away."""
-        return replace(
+        return changed(
             self,
             rights=self.rights.with_block(spn, large, rights),
             lesser_rights=self.lesser_rights.with_block(spn, large, 0),
@@ -112,7 +113,7 @@ def pvalidate(m: Snp, gfn: Word, large: Bool, validate: bool) -> Asked:
         fault=any_of(negate(m.maps(spn, gfn)), must_smash),
         mismatch=all_of(large, negate(entry_is_large)),
         unchanged=m.validated.has(spn) == validate,
-        then=lambda: replace(m, validated=m.validated.with_block(spn, large, validate)),
+        then=lambda: changed(m, validated=m.validated.with_block(spn, large, validate)),
     )
 
 
@@ -131,7 +132,7 @@ def host_repairs(m: Snp, gfn: Word) -> Bool:
 
 def with_contents(m: Snp, gfn: Word, large: Bool, contents: Word) -> Snp:
     """The block that the nested table leads to now holds something else."""
-    return replace(m, contents=m.contents.with_block(m.npt.at(gfn), large, contents))
+    return changed(m, contents=m.contents.with_block(m.npt.at(gfn), large, contents))
 
 
 def rmpadjust(m: Snp, gfn: Word, large: Bool, rights: Word) -> Snp:
@@ -146,4 +147,4 @@ def is_too_small(m: Snp, gfn: Word, large: Bool) -> Bool:
 
 def with_vmsa(m: Snp, gfn: Word, vmsa: Bool) -> Snp:
     """RMPADJUST of one page's VMSA bit."""
-    return replace(m, vmsa=m.vmsa.with_block(m.npt.at(gfn), False, vmsa))
+    return changed(m, vmsa=m.vmsa.with_block(m.npt.at(gfn), False, vmsa))

@@ -4,9 +4,9 @@ The same steps bring the firmware in after a reboot. Nothing that the launch val
 missing from the record: a page that is validated and not claimed can be validated twice.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
-from spec.rule import Case, Cases, rule
+from spec.rule import Case, Cases, changed, rule
 from spec.sources import apm2, coconut
 from spec.terms import Count, Flag, Gpa, all_of, bits_and, negate, pick, shift_right
 from spec.validation.svsm import (
@@ -58,7 +58,7 @@ def record(s: Svsm, op: Block) -> Cases:
             "recorded",
             True,
             Did.DONE,
-            lambda: replace(s, claimed=s.claimed.with_block(op.gfn, op.large, True)),
+            lambda: changed(s, claimed=s.claimed.with_block(op.gfn, op.large, True)),
         ),
     )
 
@@ -69,7 +69,7 @@ def power_on(s: Svsm, _op: Nothing) -> Cases:
     left = s.layout.measured.minus(s.claimed)
     return (
         Case("not_recorded", negate(left.is_empty()), Did.REFUSED, s),
-        Case("on", True, Did.DONE, lambda: replace(s, stage=Stage.COLD)),
+        Case("on", True, Did.DONE, lambda: changed(s, stage=Stage.COLD)),
     )
 
 
@@ -93,7 +93,7 @@ def start(s: Svsm, _op: Nothing) -> Cases:
     return (
         Case("busy", negate(s.held.is_empty()), Did.REFUSED, s),
         Case("incomplete", negate(left.is_empty()), Did.REFUSED, s),
-        Case("started", True, Did.DONE, lambda: replace(s, stage=Stage.RUNNING)),
+        Case("started", True, Did.DONE, lambda: changed(s, stage=Stage.RUNNING)),
     )
 
 

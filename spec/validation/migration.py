@@ -5,9 +5,9 @@ the mark it gave out itself, brings its pages in by the same steps as a launch, 
 lets the guest run when no page is missing.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
-from spec.rule import Case, Cases, rule
+from spec.rule import Case, Cases, changed, rule
 from spec.sources import decision
 from spec.terms import Count, Gpa, all_of, any_of, bits_and, negate, pick, shift_right
 from spec.validation.launch import Nothing
@@ -49,7 +49,7 @@ def export(s: Svsm, _op: Nothing) -> Cases:
 
     def handed_out() -> Svsm:
         stream = s.layout.guest.meet(s.claimed)
-        return replace(s, stage=Stage.MOVED, stream=stream, stream_vmsas=stream.meet(s.vmsas))
+        return changed(s, stage=Stage.MOVED, stream=stream, stream_vmsas=stream.meet(s.vmsas))
 
     return (
         Case("busy", negate(s.held.is_empty()), Did.REFUSED, s),
@@ -74,7 +74,7 @@ def take(s: Svsm, op: Marked) -> Cases:
             s,
         ),
         Case("stray", stray, Did.REFUSED, s),
-        Case("taken", True, Did.DONE, lambda: replace(s, stage=Stage.IMPORTING)),
+        Case("taken", True, Did.DONE, lambda: changed(s, stage=Stage.IMPORTING)),
     )
 
 
@@ -88,7 +88,7 @@ def bring(s: Svsm, op: Page) -> Cases:
     def begun() -> Svsm:
         made = locked(s, op.vcpu, gfn, False, Mode.IMPORT, Pc.ASK_PRIVATE)
         marked = pick(is_vmsa, True, s.vmsas.has(gfn))
-        return replace(made, vmsas=s.vmsas.with_block(gfn, False, marked))
+        return changed(made, vmsas=s.vmsas.with_block(gfn, False, marked))
 
     return (
         Case("misaligned", bits_and(op.gpa, 0xFFF) != 0, Did.REFUSED, s),
@@ -107,7 +107,7 @@ def complete(s: Svsm, _op: Nothing) -> Cases:
     return (
         Case("busy", negate(s.held.is_empty()), Did.REFUSED, s),
         Case("incomplete", negate(left.is_empty()), Did.REFUSED, s),
-        Case("complete", True, Did.DONE, lambda: replace(s, stage=Stage.RUNNING)),
+        Case("complete", True, Did.DONE, lambda: changed(s, stage=Stage.RUNNING)),
     )
 
 

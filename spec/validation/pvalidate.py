@@ -8,7 +8,7 @@ PVALIDATE, then zero, then grant. Rescinding revokes, then PVALIDATE, then flush
 Proves (`svsm_claims`), with any number of vCPUs and frames: see there.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from spec.machine.snp import (
     RIGHTS_RWX,
@@ -18,7 +18,7 @@ from spec.machine.snp import (
     rmpadjust,
     with_contents,
 )
-from spec.rule import Case, Cases, rule
+from spec.rule import Case, Cases, changed, rule
 from spec.sources import apm2, apm3, decision, svsm_spec
 from spec.tables import block_pages, in_block
 from spec.terms import (
@@ -142,7 +142,7 @@ def entry(s: Svsm, op: Entry) -> Cases:
     def taken(pc: Pc) -> Svsm:
         made = locked(s, op.vcpu, gfn, large, Mode.GUEST, pc)
         heeds = made.cpus.ignore_cf.with_block(op.vcpu, False, ignore_cf)
-        return replace(made, cpus=replace(made.cpus, ignore_cf=heeds))
+        return changed(made, cpus=changed(made.cpus, ignore_cf=heeds))
 
     return (
         no("not_claimed", negate(s.claimed.has(block)), Result.INVALID_ADDRESS),
@@ -261,7 +261,7 @@ def grant(s: Svsm, op: Cpu) -> Cases:
     first, large = s.block(op.vcpu)
 
     def granted() -> Svsm:
-        return effective(replace(s, hw=rmpadjust(s.hw, first, large, RIGHTS_RWX)), op.vcpu)
+        return effective(changed(s, hw=rmpadjust(s.hw, first, large, RIGHTS_RWX)), op.vcpu)
 
     return (*access(s, first, large), Case("granted", True, Did.DONE, granted))
 
@@ -352,7 +352,7 @@ def flush(s: Svsm, op: Cpu) -> Cases:
     pc = pick(create, int(Pc.PROMOTE), int(Pc.RELEASE))
 
     def flushed() -> Svsm:
-        return s.going_to(op.vcpu, pc, hw=replace(s.hw, tlb=s.hw.tlb.emptied()))
+        return s.going_to(op.vcpu, pc, hw=changed(s.hw, tlb=s.hw.tlb.emptied()))
 
     return (Case("flushed", True, Did.DONE, flushed),)
 
@@ -364,7 +364,7 @@ def release(s: Svsm, op: Cpu) -> Cases:
     share = s.cpus.mode.at(op.vcpu) == Mode.SHARE
 
     def released() -> Svsm:
-        return replace(s, claimed=s.claimed.with_block(first, large, False))
+        return changed(s, claimed=s.claimed.with_block(first, large, False))
 
     return (
         Case("to_be_shared", share, Did.DONE, lambda: released().going_to(op.vcpu, Pc.ASK_SHARED)),
@@ -382,7 +382,7 @@ def finish(s: Svsm, op: Cpu) -> Cases:
 
     def to(pc: Pc, **words: Word) -> Svsm:
         held = s.held.with_block(first, large, False)
-        return replace(s, held=held).with_cpu(op.vcpu, pc=pc, **words)
+        return changed(s, held=held).with_cpu(op.vcpu, pc=pc, **words)
 
     return (
         Case("reboots", mode == Mode.REBOOT, Did.DONE, lambda: to(Pc.REBOOT)),

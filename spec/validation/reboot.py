@@ -6,9 +6,9 @@ guest's own request; a page whose rescission fails stays claimed, and the SVSM s
 every CPU forgets its translations, and what follows is a cold start.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
-from spec.rule import Case, Cases, rule
+from spec.rule import Case, Cases, changed, rule
 from spec.sources import decision
 from spec.terms import Count, all_of, negate
 from spec.validation.svsm import (
@@ -41,8 +41,8 @@ def reboot(s: Svsm, op: Cpu) -> Cases:
     """Stop the guest's vCPUs, whatever they were about to ask."""
 
     def stopped() -> Svsm:
-        cpus = replace(s.cpus, pc=s.cpus.pc.filled(Pc.IDLE).put(op.vcpu, Pc.REBOOT))
-        return replace(s, cpus=cpus, stage=Stage.REBOOTING)
+        cpus = changed(s.cpus, pc=s.cpus.pc.filled(Pc.IDLE).put(op.vcpu, Pc.REBOOT))
+        return changed(s, cpus=cpus, stage=Stage.REBOOTING)
 
     return (
         Case(
@@ -92,9 +92,9 @@ def reboot_end(s: Svsm, op: Cpu) -> Cases:
     left = s.layout.guest.meet(s.claimed)
 
     def cold() -> Svsm:
-        hw = replace(s.hw, tlb=s.hw.tlb.emptied())
-        changed = replace(s, hw=hw, caas=s.caas.emptied(), stage=Stage.COLD)
-        return changed.going_to(op.vcpu, Pc.IDLE)
+        hw = changed(s.hw, tlb=s.hw.tlb.emptied())
+        made = changed(s, hw=hw, caas=s.caas.emptied(), stage=Stage.COLD)
+        return made.going_to(op.vcpu, Pc.IDLE)
 
     return (
         Case("vmsa_left", negate(s.vmsas.is_empty()), Did.REFUSED, s),

@@ -8,12 +8,12 @@ lock is a parameter: one a page, or one for all. Who meets a held lock is told B
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from enum import IntEnum, unique
 from typing import Annotated, Any
 
 from spec.machine.snp import Snp, host_repairs, reachable
-from spec.rule import Case
+from spec.rule import Case, changed
 from spec.tables import in_block
 from spec.terms import (
     Bool,
@@ -219,22 +219,22 @@ class Svsm:
     def with_cpu(self, vcpu: Word, **values: Word) -> "Svsm":
         """A vCPU's own words changed."""
         words = {name: getattr(self.cpus, name).put(vcpu, v) for name, v in values.items()}
-        return replace(self, cpus=replace(self.cpus, **words))
+        return changed(self, cpus=changed(self.cpus, **words))
 
-    def going_to(self, vcpu: Word, pc: Pc, **changed: Any) -> "Svsm":
+    def going_to(self, vcpu: Word, pc: Pc, **other: Any) -> "Svsm":
         """The state with a vCPU about to take another step, and some fields changed."""
-        cpus = replace(self.cpus, pc=self.cpus.pc.put(vcpu, pc))
-        return replace(self, cpus=cpus, **changed)
+        cpus = changed(self.cpus, pc=self.cpus.pc.put(vcpu, pc))
+        return changed(self, cpus=cpus, **other)
 
-    def ending(self, vcpu: Word, result: Word, **changed: Any) -> "Svsm":
+    def ending(self, vcpu: Word, result: Word, **other: Any) -> "Svsm":
         """The state with a vCPU's block to be finished with a result."""
         cpus = self.cpus
         pc, results = cpus.pc.put(vcpu, Pc.FINISH), cpus.result.put(vcpu, result)
-        return replace(self, cpus=replace(cpus, pc=pc, result=results), **changed)
+        return changed(self, cpus=changed(cpus, pc=pc, result=results), **other)
 
     def stopped(self) -> "Svsm":
         """The state after the SVSM has stopped for good."""
-        return replace(self, halted=True)
+        return changed(self, halted=True)
 
 
 def not_whole(pages: Any, first: Word, large: Bool) -> Bool:
@@ -277,7 +277,7 @@ def is_busy(s: Svsm, first: Word, large: Bool) -> Bool:
 
 def locked(s: Svsm, vcpu: Word, first: Word, large: Bool, mode: Word, pc: Word) -> Svsm:
     """The state in which a vCPU holds the lock of a block and is about to work on it."""
-    cpus = replace(
+    cpus = changed(
         s.cpus,
         pc=s.cpus.pc.put(vcpu, pc),
         mode=s.cpus.mode.put(vcpu, mode),
@@ -286,7 +286,7 @@ def locked(s: Svsm, vcpu: Word, first: Word, large: Bool, mode: Word, pc: Word) 
         result=s.cpus.result.put(vcpu, Result.SUCCESS),
     )
     held = s.held.with_block(first, large, True)
-    return replace(s, cpus=cpus, held=held, holder=s.holder.with_block(first, large, vcpu))
+    return changed(s, cpus=cpus, held=held, holder=s.holder.with_block(first, large, vcpu))
 
 
 def access(s: Svsm, gfn: Word, large: Bool) -> tuple[Case, Case]:

@@ -5,9 +5,9 @@ host is asked first, then the page is claimed and validated. What the host answe
 it does is its own affair, and no step believes it.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
-from spec.rule import Case, Cases, rule
+from spec.rule import Case, Cases, changed, rule
 from spec.sources import coconut, decision
 from spec.terms import Count, Gpa, bits_and, negate, pick, shift_right
 from spec.validation.svsm import (
@@ -105,7 +105,7 @@ def ask_private(s: Svsm, op: Told) -> Cases:
     shared = pick(s.cpus.mode.at(op.vcpu) == Mode.UNSHARE, False, s.shared.has(first))
 
     def asked() -> Svsm:
-        made = replace(s, shared=s.shared.with_block(first, False, shared))
+        made = changed(s, shared=s.shared.with_block(first, False, shared))
         return made.going_to(op.vcpu, Pc.CLAIM)
 
     return (

@@ -4,10 +4,10 @@ A page is registered before anything else is done to it, so that no other call c
 rights are taken away and forgotten by every CPU before its contents are looked at.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from spec.machine.snp import RIGHTS_RWX, rmpadjust, with_vmsa
-from spec.rule import Case, Cases, rule
+from spec.rule import Case, Cases, changed, rule
 from spec.sources import coconut, svsm_spec
 from spec.terms import (
     Bool,
@@ -90,7 +90,7 @@ def create(s: Svsm, op: Create) -> Cases:
 
     def registered() -> Svsm:
         made = locked(s, op.vcpu, gfn, False, Mode.CREATE, Pc.REVOKE)
-        return replace(
+        return changed(
             made,
             vmsas=s.vmsas.with_block(gfn, False, True),
             caas=s.caas.with_block(caa, False, True),
@@ -109,7 +109,7 @@ def create(s: Svsm, op: Create) -> Cases:
 
 def unregistered(s: Svsm, gfn: Word) -> Svsm:
     """The state in which a frame is no VMSA, and its calling area none."""
-    return replace(
+    return changed(
         s,
         vmsas=s.vmsas.with_block(gfn, False, False),
         caas=s.caas.with_block(s.caa_of.at(gfn), False, False),

@@ -1,0 +1,134 @@
+"""The conformance run of an SVSM: vectors, walks, and what became of each rule's cases."""
+
+import gc
+import time
+from collections import Counter
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from conformance.conform_report import DeviceReport, Difference, RuleRow, Speed
+from conformance.protocol.device import SvsmDevice
+from conformance.protocol.doors import Door, doors, names
+from conformance.protocol.judge import Joint, Reached
+from conformance.protocol.trace import finding_of, save
+from conformance.protocol.walk import Failure, again, drawn, failure, reduced, walk
+from conformance.protocol.world import starts
+from spec.catalogue import MODELS
+from spec.rule import Rule
+
+Make = Callable[[], SvsmDevice]
+MOST_DIFFERENCES = 5
+
+
+def through(door: Door, device: SvsmDevice, reached: Reached) -> Failure | None:
+    """What becomes of a device on the way to a case."""
+    from conformance.device import DeviceFault
+    from conformance.protocol.judge import Differs
+
+    begins = starts()
+    start = begins[door.seed % len(begins)]
+    taken = []
+    joint: Joint | None = None
+    try:
+        joint = Joint(device, start, reached)
+        for rule, op in drawn(door.seed, joint):
+            taken.append((rule, op))
+            joint.do(rule, op)
+            if len(taken) == door.length:
+                break
+        joint.compare()
+    except (Differs, DeviceFault) as parted:
+        return failure(start, taken, joint, parted)
+    return None
+
+
+def run_protocol(
+    make: Make,
+    ids: Sequence[str],
+    walks: int,
+    seed: int,
+    traces: Path,
+    progress: Callable[[str], None] = lambda _said: None,
+) -> DeviceReport:
+    """Run a device through all there is for the rules with some ids.
+
+    walks: how many walks; their seeds count on from `seed` times as many.
+    """
+    device = make()
+    by_vectors: Reached = Counter()
+    by_walks: Reached = Counter()
+    failures: list[tuple[str, Failure]] = []
+    progress(f"{device.name}: vectors")
+    for door in doors():
+        if door.rule in ids and len(failures) < MOST_DIFFERENCES:
+            failed = through(door, device, by_vectors)
+            if failed is not None:
+                _note(failures, f"vector {door.rule}.{door.case}", failed)
+                device = make()
+    steps, began = 0, time.perf_counter()
+    first = seed * walks
+    # Walks make no cycles; collecting them would cost a tenth.
+    gc.freeze()
+    gc.disable()
+    try:
+        for number in range(first, first + walks):
+            if number % 50 == 0:
+                progress(f"{device.name}: walk {number - first} of {walks}")
+                gc.collect(0)
+            taken, failed = walk(device, number, by_walks)
+            steps += taken
+            if failed is not None:
+                _note(failures, "walk", failed)
+                device = make()
+            if len(failures) >= MOST_DIFFERENCES:
+                break
+    finally:
+        gc.enable()
+    spent = time.perf_counter() - began
+    inner = sum(by_walks.values())
+    differences = [_difference(make, made_by, failed, seed, traces) for made_by, failed in failures]
+    rules = [rule for model in MODELS for rule in model.rules if rule.id in ids]
+    return DeviceReport(
+        device=device.name,
+        twin_note=device.name,
+        rules=[_row(rule, by_vectors, by_walks, differences) for rule in rules],
+        not_claimed=[],
+        differences=differences,
+        speed=Speed(batch=round(inner / spent) if spent else 0, step_by_step=0),
+    )
+
+
+def _note(failures: list[tuple[str, Failure]], made_by: str, failed: Failure) -> None:
+    """Keep the first failure of each kind."""
+    kinds = {(f.rule.id, f.field.split("[")[0]) for _, f in failures}
+    if (failed.rule.id, failed.field.split("[")[0]) not in kinds:
+        failures.append((made_by, failed))
+
+
+def _difference(make: Make, made_by: str, found: Failure, seed: int, traces: Path) -> Difference:
+    small = reduced(make, found)
+    confirmed = again(make, small.start, small.steps) is not None
+    path = save(small, make().name, made_by, seed, traces)
+    return Difference(
+        finding=finding_of(small),
+        made_by=made_by,
+        steps=len(small.steps),
+        trace=str(path),
+        confirmed=confirmed,
+    )
+
+
+def _row(
+    rule: Rule, vectors: Reached, walks: Reached, differences: Sequence[Difference]
+) -> RuleRow:
+    def total(count: Reached) -> int:
+        return sum(times for (i, _), times in count.items() if i == rule.id)
+
+    return RuleRow(
+        rule=rule.id,
+        vectors=total(vectors),
+        walks=total(walks),
+        batches=0,
+        reached={n: vectors[rule.id, n] + walks[rule.id, n] for n in names(rule)},
+        differences=sum(d.finding.rule == rule.id for d in differences),
+    )
