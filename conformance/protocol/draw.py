@@ -128,13 +128,16 @@ def a_new_thing(random: Random, vcpu: int, s: Svsm) -> Drawn:
         if draw < 0.8:
             return a_call(random, vcpu, s)
         if draw < 0.87:
-            caa = one_of(random, PAGES) << 12
-            return vmsa.create, vmsa.Create(vcpu, gpa, caa)
+            there = [f for f in PAGES if s.claimed.has(f)] if random.random() < 0.8 else PAGES
+            pages = there or PAGES
+            return vmsa.create, vmsa.Create(
+                vcpu, one_of(random, pages) << 12, one_of(random, pages) << 12
+            )
         if draw < 0.92:
             known = [f for a, _ in s.vmsas.runs() for f in (a,)]
             page = one_of(random, known) << 12 if known and random.random() < 0.8 else gpa
             return vmsa.delete, vmsa.Delete(vcpu, page)
-        if draw < 0.93:
+        if draw < (0.93 if s.vmsas.is_empty() else 0.97):
             return reboot.reboot, pvalidate.Cpu(vcpu)
     if s.stage == Stage.COLD and draw < 0.7:
         page = one_of(random, FIRMWARE) << 12 if random.random() < 0.9 else gpa
@@ -157,8 +160,8 @@ def a_stage_step(random: Random, s: Svsm) -> Drawn | None:
             frame = one_of(random, (*OWN, LAUNCH_VMSA, FIRMWARE.start, PAGES[3], BLOCKS[0] + 1))
             return launch.record, launch.Block(frame, random.random() < 0.2)
         case Stage.COLD:
-            if not s.stream.is_empty() and random.random() < 0.6:
-                nonce = NONCE if random.random() < 0.8 else random.getrandbits(64)
+            if not s.stream.is_empty() and random.random() < 0.8:
+                nonce = NONCE if random.random() < 0.6 else random.getrandbits(64)
                 return migration.take, migration.Marked(nonce)
             return launch.start, nothing
         case Stage.RUNNING:

@@ -44,10 +44,7 @@ class ProtocolTrace(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
 
 def encoded(steps: Sequence[Drawn]) -> list[ProtocolStep]:
     """Steps as plain values."""
-    return [
-        ProtocolStep(rule.id, {f.name: getattr(op, f.name) for f in fields(op)})
-        for rule, op in steps
-    ]
+    return [ProtocolStep(rule.id, dict(vars(op))) for rule, op in steps]
 
 
 def finding_of(found: Failure) -> Finding:

@@ -91,7 +91,7 @@ def load(texts: Mapping[str, str]) -> dict[str, ModuleType]:
         code = (
             compile(texts[name], f"<variant of {name}>", "exec") if name in texts else _code(name)
         )
-        made[name] = _executed(name, code, made)
+        made[name] = executed(name, code, made)
     return made
 
 
@@ -115,7 +115,7 @@ def only_rules(whole: Subject, rules: Iterable[str]) -> Subject:
     return replace(whole, rules=tuple(rule for rule in whole.rules if rule.id in wanted))
 
 
-def _executed(name: str, code: CodeType, made: Mapping[str, ModuleType]) -> ModuleType:
+def executed(name: str, code: CodeType, made: Mapping[str, ModuleType]) -> ModuleType:
     """A module made by running `code`, in which imports find the modules already `made`."""
     module = ModuleType(name)
     module.__package__ = name.rpartition(".")[0]

@@ -92,6 +92,7 @@ class Symbolic:
     book: Book = field(default_factory=Book)
     places: dict[str, list[Word]] = field(default_factory=dict)
     looked_at: list[Word] = field(default_factory=list)
+    sets: dict[str, SymbolicPages] = field(default_factory=dict)
 
     def word(self, name: str) -> Word:
         """A 64-bit constant."""
@@ -112,8 +113,11 @@ class Symbolic:
     def keys(self, name: str, packed: bool) -> SymbolicPages:
         """A set by an uninterpreted predicate, or over an uninterpreted table of words."""
         if packed:
-            return WordPages.over(self.table(name), self.book)
-        return SymbolicPages(self._function(name, z3.BoolSort()), self.book)
+            made: SymbolicPages = WordPages.over(self.table(name), self.book)
+        else:
+            made = SymbolicPages(self._function(name, z3.BoolSort()), self.book)
+        self.sets[name] = made
+        return made
 
     def table(self, name: str) -> SymbolicTable:
         """A table by an uninterpreted function."""
@@ -205,17 +209,31 @@ class Concrete:
     def keys(self, name: str, packed: bool) -> ListedPages:
         """The model's set: the bits of its words, or a set like any other."""
         spoken: Iterable[int] = ()
+        values: list[tuple[int, Any]] = []
         if packed:
             function: Any = z3.Function(name, *[z3.BitVecSort(WIDTH)] * 2)
             there = {self._number(place) for place in self.symbolic.looked_at}
             at = {p: self._number(function(z3.BitVecVal(p >> 6, WIDTH))) for p in there}
             spoken = (p for p, bits in at.items() if bits >> (p & 63) & 1)
         else:
-            values = self._spoken_of(name, z3.BoolSort())
+            values = list(self._spoken_of(name, z3.BoolSort()))
             spoken = (p for p, value in values if z3.is_true(value))
+        made = self._filled(name)
+        said = {page: True for page in spoken}
+        if not packed:
+            said |= {p: z3.is_true(value) for p, value in values}
+        for page in sorted(said):
+            made = made.with_range(page, page + 1, said[page])
+        return made
+
+    def _filled(self, name: str) -> ListedPages:
+        """The blocks of which it was said that a set has every page."""
         made = ListedPages()
-        for page in sorted(spoken):
-            made = made.with_range(page, page + 1, True)
+        for fact in self.symbolic.book.facts.values():
+            if fact.value and fact.pages is self.symbolic.sets[name]:
+                first, stop = self._number(fact.first), self._number(fact.stop)
+                if z3.is_true(self.model.eval(fact.flag, model_completion=True)):
+                    made = made.with_range(first, stop, True)
         return made
 
     def table(self, name: str) -> ListedTable:

@@ -50,7 +50,7 @@ from spec.validation.pvalidate import (
     validate,
 )
 from spec.validation.reboot import reboot_end
-from spec.validation.svsm import Did, Mode, Pc, Result
+from spec.validation.svsm import Did, Mode, Pc, Result, Stage
 from spec.validation.svsm_claims import NOBODYS, one_of
 from spec.validation.vmsa import demote, promote
 
@@ -359,9 +359,9 @@ def a_reboot_leaves_nothing(m: Moment, g: Word, p: Word) -> Bool:
 
 @sentence(decision("0014-migration"), on=case_of((export, "handed_out")))
 def the_record_is_handed_out(m: Moment, g: Word) -> Bool:
-    """What is handed out is the record of the guest's frames (MIG-EXACT)."""
+    """What is handed out is the record of the guest's frames, and nothing goes on here (MIG-EXACT)."""
     mine_ = all_of(m.before.layout.guest.has(g), m.before.claimed.has(g))
-    return same(m.after.stream.has(g), mine_)
+    return all_of(same(m.after.stream.has(g), mine_), m.after.stage == Stage.MOVED)
 
 
 @sentence(decision("0014-migration"), on=case_of((take, "taken")))
