@@ -263,8 +263,11 @@ def replay(file: Path, *, device: str | None = None) -> int:
     from conformance.device import find_device
     from conformance.isolate import replay_in_child
     from conformance.picture import describe, strip
+    from conformance.protocol.trace import is_protocol
     from conformance.trace import load
 
+    if is_protocol(file):
+        return _replay_svsm(file, device)
     trace = load(file)
     spec = device or trace.device
     find_device(spec)()
@@ -279,6 +282,24 @@ def replay(file: Path, *, device: str | None = None) -> int:
         return 0
     out.print(describe(finding, file), markup=False)
     out.print(strip(finding, ascii=not _has_blocks()), markup=False)
+    return 1
+
+
+def _replay_svsm(file: Path, device: str | None) -> int:
+    from conformance.protocol.picture import describe
+    from conformance.protocol.run import BUILTIN, maker
+    from conformance.protocol.trace import finding_of, load
+    from conformance.protocol.walk import again
+
+    start, steps = load(file)
+    spec = device or BUILTIN
+    failed = again(maker(spec), start, steps)
+    out = stdout()
+    out.print(f"replay: {len(steps)} steps on {spec}", markup=False)
+    if failed is None:
+        out.print(f"{spec}: agrees with the rules at every step", markup=False)
+        return 0
+    out.print(describe(finding_of(failed), file), markup=False)
     return 1
 
 

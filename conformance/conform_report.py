@@ -9,8 +9,9 @@ from rich.text import Text
 
 from conformance.console import table
 from conformance.picture import describe, strip
+from conformance.protocol.picture import describe as of_svsm
 from conformance.trace import Finding
-from spec.catalogue import rules
+from spec.catalogue import model_rules, rules
 
 SCHEMA = "svsm-conformance/conform/1"
 
@@ -180,7 +181,7 @@ def _rules_table(found: ConformReport) -> Any:
 
 
 def _place(rule: str) -> int:
-    return list(rules()).index(rule)
+    return [*rules(), *model_rules()].index(rule)
 
 
 def _devices_table(found: ConformReport) -> Any:
@@ -236,5 +237,8 @@ def _show_difference(
         markup=False,
         style="bold red",
     )
+    if difference.finding.rule in model_rules():
+        console.print(of_svsm(difference.finding, Path(difference.trace)), markup=False)
+        return
     console.print(describe(difference.finding, Path(difference.trace)), markup=False)
     console.print(strip(difference.finding, ascii=ascii), markup=False)

@@ -237,16 +237,26 @@ def kill_matrix(
     budget: seconds that the batches of one defect may take.
     """
     ids = [found.id for found in all_defects()]
+    return list(in_pool(partial(kill, budget=budget), ids, jobs, progress))
+
+
+def in_pool(
+    kill_one: Callable[[str], Kill],
+    ids: Sequence[str],
+    jobs: int = 0,
+    progress: Callable[[str], None] = lambda _said: None,
+) -> list[Kill]:
+    """What finds each defect of `ids`, in their order; see `kill_matrix`."""
     killed: dict[str, Kill] = {}
     if jobs == 1:
         for defect_id in ids:
-            killed[defect_id] = kill(defect_id, budget)
+            killed[defect_id] = kill_one(defect_id)
             progress(defect_id)
         return list(killed.values())
     # A fresh interpreter for each worker: z3's contexts do not survive a fork in every state.
     context = get_context("spawn")
     with ProcessPoolExecutor(jobs or len(os.sched_getaffinity(0)), mp_context=context) as pool:
-        for done in as_completed([pool.submit(kill, defect_id, budget) for defect_id in ids]):
+        for done in as_completed([pool.submit(kill_one, defect_id) for defect_id in ids]):
             killed[done.result().id] = done.result()
             progress(done.result().id)
     return [killed[defect_id] for defect_id in ids]

@@ -29,9 +29,10 @@ from conformance.conform_report import (
 from conformance.device import Maker, find_device
 from conformance.doors import doors
 from conformance.isolate import DeviceCrash, crashing_door, in_child
+from conformance.protocol import run as svsm
 from conformance.regions import region_trace
 from conformance.trace import Finding, Reached, Steps, judge, save, trace_of
-from spec.catalogue import SUBJECTS, rules
+from spec.catalogue import SUBJECTS, model_rules, rules
 from spec.prove.matrix import situation
 from spec.prove.world import Symbolic
 from spec.rule import Rule
@@ -48,7 +49,8 @@ class NoSuchRule(ValueError):
 class Effort:
     """How much a profile runs: Hypothesis examples, batches, and the kill matrix.
 
-    batches: None is as many as there is time for. batch_seconds: else only a backstop.
+    batches: None is as many as there is time for. batch_seconds: else only a backstop. walks: of an
+    SVSM among vCPUs and a lying host.
     patience_seconds: what a device may take for everything before it counts as hanging.
     """
 
@@ -57,12 +59,13 @@ class Effort:
     batch_seconds: float
     kills: bool
     patience_seconds: float
+    walks: int
 
 
 EFFORTS = {
-    "quick": Effort(120, 80, 30.0, False, 300.0),
-    "ci": Effort(400, 300, 120.0, True, 900.0),
-    "nightly": Effort(4000, 6000, 1800.0, True, 10800.0),
+    "quick": Effort(120, 80, 30.0, False, 300.0, 200),
+    "ci": Effort(400, 300, 120.0, True, 900.0, 1200),
+    "nightly": Effort(4000, 6000, 1800.0, True, 10800.0, 40000),
 }
 
 
@@ -84,7 +87,7 @@ def chosen(only: str) -> list[str]:
     Raises: NoSuchRule where none does.
     """
     found = fnmatch.filter(rules(), only)
-    if not found:
+    if not found and not fnmatch.filter(model_rules(), only):
         raise NoSuchRule(f"--only {only}: no rule matches; try 'validation.bitmap.claim_*'")
     return found
 
@@ -111,9 +114,9 @@ def run(
     if seconds is not None:
         patience = effort.patience_seconds + seconds
         effort = replace(effort, batches=None, batch_seconds=seconds, patience_seconds=patience)
-    specs = [spec for named in devices for spec in (twins() if named == "impl" else [named])]
+    specs = [spec for named in devices for spec in _meant(named, only)]
     for spec in specs:
-        find_device(spec)()
+        svsm.maker(spec)() if svsm.is_svsm(spec) else find_device(spec)()
     tasks = [Task(s, effort, seed, only, traces, tuple(regions)) for s in dict.fromkeys(specs)]
     tasks = [_lighter(task) for task in tasks]
     report = ConformReport(profile=profile, seed=seed, only=only)
@@ -126,6 +129,14 @@ def run(
         report.partial = True
     report.seconds = round(time.monotonic() - began, 3)
     return report
+
+
+def _meant(named: str, only: str) -> list[str]:
+    """The devices that a name stands for: `impl` for all of the built-in ones that are asked."""
+    if named != "impl":
+        return [named]
+    plain = list(twins()) if chosen(only) else []
+    return plain + ([svsm.BUILTIN] if fnmatch.filter(model_rules(), only) else [])
 
 
 def _lighter(task: Task) -> Task:
@@ -165,10 +176,30 @@ def _run_all(
 
 
 def _isolated(task: Task) -> DeviceReport:
+    if svsm.is_svsm(task.device):
+        return _isolated_svsm(task)
     try:
         return in_child(run_device, task, seconds=task.effort.patience_seconds)  # type: ignore[no-any-return]
     except DeviceCrash as crash:
         return _crash_report(task, str(crash))
+
+
+def _isolated_svsm(task: Task) -> DeviceReport:
+    ids = fnmatch.filter(model_rules(), task.only)
+    asked = (task.device, ids, task.effort.walks, task.seed, task.traces)
+    try:
+        return in_child(svsm.run, *asked, seconds=task.effort.patience_seconds)  # type: ignore[no-any-return]
+    except DeviceCrash as crash:
+        speed = Speed(batch=0, step_by_step=0)
+        return DeviceReport(
+            device=task.device,
+            twin_note=task.device,
+            rules=[],
+            not_claimed=ids,
+            differences=[],
+            speed=speed,
+            crash=str(crash),
+        )
 
 
 def _crash_report(task: Task, said: str) -> DeviceReport:
@@ -195,9 +226,12 @@ def _crash_report(task: Task, said: str) -> DeviceReport:
 
 
 def _kills(jobs: int, progress: Callable[[str], None]) -> list[object]:
-    from conformance.defects import kill_matrix
+    from conformance.defects import in_pool, kill_matrix
+    from conformance.protocol.defects import all_defects, kill
 
-    return list(kill_matrix(progress, jobs or len(os.sched_getaffinity(0))))
+    found: list[object] = list(kill_matrix(progress, jobs))
+    ids = [defect.id for defect in all_defects()]
+    return found + list(in_pool(kill, ids, jobs, progress))
 
 
 # One device

@@ -39,3 +39,9 @@ def obligations() -> Iterator[Obligation]:
 def rules() -> dict[str, Rule]:
     """Every rule of a subject, by id."""
     return {rule.id: rule for subject in SUBJECTS for rule in subject.rules}
+
+
+@cache
+def model_rules() -> dict[str, Rule]:
+    """Every rule of a model, by id."""
+    return {rule.id: rule for model in MODELS for rule in model.rules}

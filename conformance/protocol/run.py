@@ -4,27 +4,52 @@ import gc
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
+from importlib import import_module
 from pathlib import Path
 
 from conformance.conform_report import DeviceReport, Difference, RuleRow, Speed
+from conformance.device import DeviceFault
 from conformance.protocol.device import SvsmDevice
 from conformance.protocol.doors import Door, doors, names
-from conformance.protocol.judge import Joint, Reached
+from conformance.protocol.draw import Drawn
+from conformance.protocol.judge import Differs, Joint, Reached
 from conformance.protocol.trace import finding_of, save
+from conformance.protocol.vectors import kept
 from conformance.protocol.walk import Failure, again, drawn, failure, reduced, walk
 from conformance.protocol.world import starts
 from spec.catalogue import MODELS
 from spec.rule import Rule
+from spec.validation.svsm import Svsm
 
 Make = Callable[[], SvsmDevice]
 MOST_DIFFERENCES = 5
 
 
+BUILTIN = "impl:svsm"
+
+
+def is_svsm(spec: str) -> bool:
+    """Whether a device's name is that of an SVSM: the built-in one, or a known-bad variant."""
+    kind, _, name = spec.partition(":")
+    known = import_module("conformance.protocol.defects").named
+    return spec == BUILTIN or (kind == "defect" and known(name) is not None)
+
+
+def maker(spec: str) -> Make:
+    """How to make the SVSM with a name."""
+    if spec == BUILTIN:
+        return lambda: SvsmDevice(name=BUILTIN)
+    made: Make = import_module("conformance.protocol.defects").maker(spec.partition(":")[2])
+    return made
+
+
+def run(spec: str, ids: Sequence[str], walks: int, seed: int, traces: Path) -> DeviceReport:
+    """Run the SVSM with a name; see `run_protocol`."""
+    return run_protocol(maker(spec), ids, walks, seed, traces)
+
+
 def through(door: Door, device: SvsmDevice, reached: Reached) -> Failure | None:
     """What becomes of a device on the way to a case."""
-    from conformance.device import DeviceFault
-    from conformance.protocol.judge import Differs
-
     begins = starts()
     start = begins[door.seed % len(begins)]
     taken = []
@@ -65,6 +90,10 @@ def run_protocol(
             if failed is not None:
                 _note(failures, f"vector {door.rule}.{door.case}", failed)
                 device = make()
+    for one in kept():
+        failed = again(make, one.start, one.steps, by_vectors)
+        if failed is not None:
+            _note(failures, f"kept vector {one.defect}", failed)
     steps, began = 0, time.perf_counter()
     first = seed * walks
     # Walks make no cycles; collecting them would cost a tenth.
@@ -94,8 +123,37 @@ def run_protocol(
         rules=[_row(rule, by_vectors, by_walks, differences) for rule in rules],
         not_claimed=[],
         differences=differences,
-        speed=Speed(batch=round(inner / spent) if spent else 0, step_by_step=0),
+        speed=Speed(batch=_speed(make, first), step_by_step=round(inner / spent) if spent else 0),
     )
+
+
+TIMED = 60
+
+
+def _speed(make: Make, first: int) -> int:
+    """Checked steps a second over walks that have been drawn before."""
+    begins, reached, device = starts(), Reached(), make()
+    drawn_before: list[tuple[Svsm, list[Drawn]]] = []
+    for seed in range(first, first + TIMED):
+        joint = Joint(device, begins[seed % len(begins)])
+        steps: list[Drawn] = []
+        try:
+            for rule, op in drawn(seed, joint):
+                joint.do(rule, op)
+                steps.append((rule, op))
+        except (Differs, DeviceFault):
+            device = make()
+        drawn_before.append((begins[seed % len(begins)], steps))
+    gc.collect()
+    gc.disable()
+    began = time.perf_counter()
+    for start, steps in drawn_before:
+        joint = Joint(device, start, reached)
+        for rule, op in steps:
+            joint.do(rule, op)
+    spent = time.perf_counter() - began
+    gc.enable()
+    return round(sum(reached.values()) / spent)
 
 
 def _note(failures: list[tuple[str, Failure]], made_by: str, failed: Failure) -> None:

@@ -81,9 +81,12 @@ def save(found: Failure, device: str, made_by: str, seed: int, folder: Path) -> 
     return path
 
 
-def is_protocol(data: bytes) -> bool:
-    """Whether a file holds a trace of this kind."""
-    return SCHEMA.encode() in data
+def is_protocol(path: Path) -> bool:
+    """Whether a file holds a trace of this kind; one that cannot be read does not."""
+    try:
+        return SCHEMA.encode() in path.read_bytes()
+    except OSError:
+        return False
 
 
 def load(path: Path) -> tuple[Svsm, list[Drawn]]:

@@ -80,12 +80,14 @@ def failure(
     return Failure(start, tuple(taken), case, field, expected, " ".join(got.split()))
 
 
-def again(make: Callable[[], SvsmDevice], start: Svsm, steps: Steps) -> Failure | None:
+def again(
+    make: Callable[[], SvsmDevice], start: Svsm, steps: Steps, reached: Reached | None = None
+) -> Failure | None:
     """What a fresh device makes of some steps; those that cannot be taken are left out."""
     taken: list[Drawn] = []
     joint: Joint | None = None
     try:
-        joint = Joint(make(), start)
+        joint = Joint(make(), start, reached)
         for rule, op in steps:
             if joint.can(rule, op):
                 taken.append((rule, op))

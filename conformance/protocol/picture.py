@@ -1,0 +1,40 @@
+"""A divergence of an SVSM for people: the steps that lead to it, and what was expected."""
+
+from pathlib import Path
+
+from conformance.protocol.trace import load
+from conformance.protocol.words import held, told
+from conformance.trace import Finding
+from spec.catalogue import MODELS
+from spec.rule import step
+from spec.validation.svsm import Svsm
+
+
+def describe(finding: Finding, path: Path) -> str:
+    """The steps of a trace one after another, the difference, and how to see it again."""
+    start, steps = load(path)
+    state, lines = start, []
+    for number, (rule, op) in enumerate(steps, 1):
+        before, taken = state, step(rule, state, op)
+        state = taken.state
+        lines.append(f"  {number:3}. {told(rule, op, before, taken)}")
+    rule, op = steps[-1]
+    cited = next(r for model in MODELS for r in model.rules if r.id == finding.rule)
+    frame = touched(state, op)
+    return "\n".join(
+        (
+            f"step {finding.step + 1}: {finding.rule}.{finding.case}: {finding.field}",
+            f"  expected: {finding.expected}",
+            f"  got:      {finding.got}",
+            *lines,
+            *([f"  the rules hold: {held(state, frame)}"] if frame is not None else []),
+            f"  source:   {cited.source}",
+            f"  replay:   svsm-conformance replay {path}",
+        )
+    )
+
+
+def touched(state: Svsm, op: object) -> int | None:
+    """The frame that a step is about, if it is about one."""
+    vcpu = getattr(op, "vcpu", None)
+    return None if vcpu is None else state.cpus.first.at(vcpu)

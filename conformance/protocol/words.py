@@ -1,0 +1,131 @@
+"""What a step of the SVSM, the host or the guest is, in words."""
+
+from collections.abc import Callable
+from typing import Any
+
+from spec.rule import Rule, Step
+from spec.validation.svsm import Did, Result, Svsm
+
+Says = Callable[[Any], str]
+
+
+def _size(large: Any) -> str:
+    return "2 MiB from " if large else ""
+
+
+def _header(header: int) -> str:
+    return f"{header & 0xFFFF} entries, next {header >> 16 & 0xFFFF}"
+
+
+def _entry(word: int) -> str:
+    action = "validate" if word & 4 else "rescind"
+    ignore = ", ignoring CF" if word & 8 else ""
+    odd = f" (raw {word:#x})" if word & 0xFF2 else ""
+    return f"{action} {_size(word & 1)}frame {word >> 12:#x}{ignore}{odd}"
+
+
+HOST: dict[str, Says] = {
+    "rmpupdate": lambda o: (
+        f"assigns page {_size(o.large)}{o.spn:#x} for frame {o.gfn:#x} (RMPUPDATE)"
+        if o.assigned
+        else f"takes page {_size(o.large)}{o.spn:#x} away (RMPUPDATE)"
+    ),
+    "psmash": lambda o: f"makes the 2 MiB page {o.spn:#x} 512 pages (PSMASH)",
+    "remap": lambda o: f"leads frame {_size(o.large)}{o.gfn:#x} to page {o.spn:#x}",
+    "host_write": lambda o: f"writes to page {o.spn:#x}",
+    "ask_private": lambda o: f"asked to make the page private, answers {o.error:#x}",
+    "ask_shared": lambda o: f"asked to share the page, answers {o.error:#x}",
+}
+GUEST: dict[str, Says] = {
+    "guest_access": lambda o: f"comes to frame {o.gfn:#x}; a CPU remembers the way",
+    "guest_write": lambda o: f"writes to page {o.spn:#x}",
+    "guest_delegate": lambda o: f"passes rights {o.rights:#x} to frame {o.gfn:#x} on to VMPL3",
+    "call": lambda o: f"vCPU {o.vcpu} calls: request at {o.rcx:#x}, {_header(o.header)}",
+    "entry": lambda o: f"vCPU {o.vcpu} has it read the entry: {_entry(o.entry)}",
+    "create": lambda o: f"vCPU {o.vcpu} asks for a vCPU: VMSA {o.vmsa:#x}, calling area {o.caa:#x}",
+    "delete": lambda o: f"vCPU {o.vcpu} asks to end the vCPU with VMSA {o.vmsa:#x}",
+}
+WHOLE: dict[str, Says] = {
+    "svsm_write": lambda o: f"keeps a secret in its own frame {o.gfn:#x}",
+    "record": lambda o: f"records frame {_size(o.large)}{o.gfn:#x} as validated by the launch",
+    "power_on": lambda _o: "begins to serve",
+    "start": lambda _o: "lets the guest run",
+    "export": lambda _o: "hands out its record for a migration",
+    "take": lambda o: f"is given a stream with the mark {o.nonce:#x}",
+    "complete": lambda _o: "lets the guest that was brought in run",
+}
+CPU: dict[str, str] = {
+    "claim": "claims {block} in its record",
+    "validate": "runs PVALIDATE to validate {block}",
+    "fill": "fills {block}",
+    "grant": "gives the guest {block}",
+    "check": "looks whether {block} is claimed",
+    "revoke": "takes {block} away from the guest",
+    "rescind": "runs PVALIDATE to rescind {block}",
+    "restore": "gives the rights to {block} back",
+    "flush": "has every CPU forget its translations",
+    "release": "releases {block} in its record",
+    "finish": "unlocks {block}",
+    "answer": "answers the guest",
+    "promote": "makes {block} a VMSA",
+    "demote": "makes the VMSA {block} a page again",
+    "reboot": "stops the guest to reboot it",
+    "reboot_end": "flushes, and is cold",
+}
+NAMED: dict[str, Says] = {
+    "share": lambda o: f"begins to share its own page {o.gpa:#x}",
+    "unshare": lambda o: f"begins to make its page {o.gpa:#x} private",
+    "launch": lambda o: f"begins to bring in firmware at {o.gpa:#x}",
+    "bring": lambda o: f"begins to bring in the page {o.gpa:#x} of the stream",
+    "reboot_vmsa": lambda o: f"takes on the VMSA frame {o.gfn:#x}",
+    "reboot_page": lambda o: f"takes on frame {o.gfn:#x}",
+}
+
+
+def told(rule: Rule, op: Any, before: Svsm, taken: Step) -> str:
+    """One line: who does what, and what came of it."""
+    return f"{_who(rule, op, before)}{_came(taken)}"
+
+
+def _who(rule: Rule, op: Any, before: Svsm) -> str:
+    name = rule.name
+    if name in HOST:
+        return f"host: {HOST[name](op)}"
+    if name in GUEST:
+        return f"guest: {GUEST[name](op)}"
+    if name in WHOLE:
+        return f"SVSM: {WHOLE[name](op)}"
+    if name in NAMED:
+        return f"SVSM on vCPU {op.vcpu}: {NAMED[name](op)}"
+    first, large = before.block(op.vcpu)
+    block = f"{_size(large)}frame {first:#x}"
+    return f"SVSM on vCPU {op.vcpu}: {CPU[name].format(block=block)}"
+
+
+def _came(taken: Step) -> str:
+    match taken.outcome:
+        case Did.EXIT:
+            return " - exits to the host"
+        case Did.HALTED:
+            return f" - {taken.case}: the SVSM stops for good"
+        case Did.REFUSED:
+            word = f", {Result(taken.value).name}" if taken.value in list(Result)[1:] else ""
+            return f" - refused: {taken.case}{word}"
+    return ""
+
+
+def held(s: Svsm, frame: int) -> str:
+    """What the record and the machine hold of a frame."""
+    pages = [p for p in _pages(s) if s.hw.gfn.at(p) == frame and s.hw.validated.has(p)]
+    there = s.hw.npt.at(frame)
+    record = "claimed" if s.claimed.has(frame) else "not claimed"
+    valid = " and ".join(f"{p:#x}" for p in pages) or "none"
+    rights = [f"{p:#x}" for p in _pages(s) if s.hw.gfn.at(p) == frame and s.hw.weak_rights(p)]
+    who = f"; guest may use {', '.join(rights)}" if rights else ""
+    return f"frame {frame:#x}: {record}; leads to {there:#x}; validated: {valid}{who}"
+
+
+def _pages(s: Svsm) -> list[int]:
+    """The pages that there is anything to say of."""
+    found = {p for p in s.hw.gfn.singles if s.hw.assigned.has(p)}
+    return sorted(found | {first for first, _ in s.hw.validated.runs()})
