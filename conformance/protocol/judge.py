@@ -11,11 +11,12 @@ from typing import Any
 
 from conformance.device import DeviceFault
 from conformance.protocol.device import Ended, SvsmDevice
+from conformance.protocol.oracle import can, inside
 from spec.machine.snp import RIGHTS_RWX
 from spec.rule import Rule, Step, step
 from spec.tables import BLOCK
 from spec.validation import launch, migration, pvalidate, reboot, visibility, vmsa
-from spec.validation.svsm import Did, Mode, Pc, Svsm
+from spec.validation.svsm import Did, Mode, Svsm
 
 Reached = Counter[tuple[str, str]]
 
@@ -28,8 +29,6 @@ class Differs(Exception):
         self.field, self.expected, self.got = field, expected, got
 
 
-INTERNAL = frozenset((Pc.CLAIM, Pc.CHECK, Pc.RELEASE, Pc.FINISH))
-"""Steps in the SVSM's own memory, by where they are taken."""
 FILLED = {Mode.GUEST: "ZERO", Mode.LAUNCH: "FIRMWARE", Mode.IMPORT: "STREAM", Mode.UNSHARE: "ZERO"}
 CALLS: dict[str, tuple[str, str]] = {
     vmsa.create.id: ("vmsa", "create_vcpu"),
@@ -93,7 +92,7 @@ class Joint:
 
     def can(self, rule: Rule, op: Any) -> bool:
         """Whether a step can be taken now."""
-        return rule.enabled is None or bool(rule.enabled(self.state, op))
+        return can(self.state, rule, op)
 
     def do(self, rule: Rule, op: Any) -> Step:
         """Take one step, which can be taken, on both.
@@ -228,8 +227,11 @@ class Joint:
         touched: int | None = None
         if vcpu is not None and not self.state.halted:
             touched = self.state.cpus.first.at(vcpu)
-            while (pc := self.state.pc(vcpu)) in INTERNAL:
-                self._inside(vcpu, Pc(pc))
+            for rule, _op, taken in inside(self.state, vcpu):
+                self.reached[rule.id, taken.case] += 1
+                self.state = taken.state
+                if taken.case == "by_itself":
+                    self._ended(vcpu, taken.value)
         svsm = self.device.svsm
         self._same("halted", bool(self.state.halted), bool(svsm.halted))
         self._same("stage", self.state.stage, int(svsm.stage))
@@ -239,15 +241,6 @@ class Joint:
                 mine = self.state.claimed.has(frame)
                 if mine != svsm.record.has(frame):
                     raise Differs(f"claimed[{frame:#x}]", mine, not mine)
-
-    def _inside(self, vcpu: int, pc: Pc) -> None:
-        rule = _AT[pc]
-        op = _CPU[vcpu] if vcpu < len(_CPU) else pvalidate.Cpu(vcpu)
-        taken = step(rule, self.state, op)
-        self.reached[rule.id, taken.case] += 1
-        self.state = taken.state
-        if taken.case == "by_itself":
-            self._ended(vcpu, taken.value)
 
     def compare(self) -> None:
         """Compare all that is remembered.
@@ -261,15 +254,6 @@ class Joint:
         for name in ("vmsas", "caas", "shared"):
             mine = {f for a, b in getattr(state, name).runs() for f in range(a, b)}
             self._same(name, mine, set(getattr(svsm, name)))
-
-
-_AT = {
-    Pc.CLAIM: pvalidate.claim,
-    Pc.CHECK: pvalidate.check,
-    Pc.RELEASE: pvalidate.release,
-    Pc.FINISH: pvalidate.finish,
-}
-_CPU = tuple(pvalidate.Cpu(vcpu) for vcpu in range(8))
 
 
 def _said(pending: Any) -> str:

@@ -2,23 +2,22 @@
 
 from pathlib import Path
 
+from conformance.protocol.oracle import told_of
 from conformance.protocol.trace import load
 from conformance.protocol.words import held, told
 from conformance.trace import Finding
 from spec.catalogue import MODELS
-from spec.rule import step
 from spec.validation.svsm import Svsm
 
 
 def describe(finding: Finding, path: Path) -> str:
     """The steps of a trace one after another, the difference, and how to see it again."""
     start, steps = load(path)
-    state, lines = start, []
-    for number, (rule, op) in enumerate(steps, 1):
-        before, taken = state, step(rule, state, op)
-        state = taken.state
+    lines, state = [], start
+    for number, (rule, op, before, taken) in enumerate(told_of(start, steps), 1):
         lines.append(f"  {number:3}. {told(rule, op, before, taken)}")
-    rule, op = steps[-1]
+        state = taken.state
+    _, op = steps[-1]
     cited = next(r for model in MODELS for r in model.rules if r.id == finding.rule)
     frame = touched(state, op)
     return "\n".join(
