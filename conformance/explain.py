@@ -1,16 +1,19 @@
-"""What a rule, a case, an invariant, an obligation, an assumption or a defect is, in words."""
+"""What a rule, a case, an invariant, a discipline, an assumption or a defect is, in words."""
 
 from collections.abc import Iterator
 from importlib import import_module
 
 from conformance.docs import answer
 from spec.assumptions import ALL
-from spec.catalogue import SUBJECTS
+from spec.catalogue import MODELS, SUBJECTS
 from spec.invariant import Invariant
+from spec.prove.inductive import SORTS, Model
 from spec.prove.matrix import Subject, situation
 from spec.prove.run import catalogue
-from spec.prove.world import Symbolic
+from spec.prove.world import Symbolic, record
 from spec.rule import Case, Rule, hints
+from spec.validation import disciplines
+from spec.validation.svsm import Did
 
 
 def explained(name: str) -> str | None:
@@ -18,7 +21,8 @@ def explained(name: str) -> str | None:
 
     A rule is found by its id or its last part, a case by `rule.case`.
     """
-    lines = [*_rules(name), *_invariants(name), *_obligations(name), *_others(name)]
+    lines = [*_rules(name), *_invariants(name), *_models(name), *_obligations(name)]
+    lines += [*_disciplines(name), *_others(name)]
     return "\n".join(lines) if lines else None
 
 
@@ -87,10 +91,53 @@ def _obligations(name: str) -> Iterator[str]:
         yield f"prove it: svsm-conformance prove '{found.id.replace('[', '?').replace(']', '?')}'"
 
 
+def _disciplines(name: str) -> Iterator[str]:
+    """What an SVSM does, what needs it, and what happens where it does not."""
+    if name not in {one.name for one in disciplines.ALL}:
+        return
+    told = import_module("conformance.stories").story(name)
+    yield f"{name} (discipline): {told.discipline.says}"
+    yield f"needed by: {told.sentence.name}: {told.sentence.claim}"
+    yield f"source: {told.sentence.source}"
+    needing = [s.name for model in MODELS for s in model.kept if name in s.needs]
+    yield f"sentences that need it: {', '.join(needing) or told.sentence.name}"
+    yield f"without it (defect {told.defect}), on a machine at rest:"
+    yield from (f"  {number:2}. {line}" for number, line in enumerate(told.lines, 1))
+    of = ", ".join(f"{key} = {value:#x}" for key, value in told.false_of.items())
+    yield f"consequence: it is no longer true that: {told.sentence.claim}{f' ({of})' if of else ''}"
+    yield f"kept as a trace: conformance/data/stories.json, {name}; checked just now"
+    yield f"see the suite find it: svsm-conformance conform --device defect:{told.defect}"
+
+
+def _models(name: str) -> Iterator[str]:
+    for model in MODELS:
+        for rule in model.rules:
+            if _is(rule.id, name):
+                yield from _model_rule(model, rule)
+        for one in (*model.given, *model.kept, *model.follows, *model.steps):
+            if one.name == name:
+                yield f"{name}: {one.claim}"
+                yield f"source: {one.source}"
+                yield f"speaks of: {', '.join(f'{SORTS[a]} {a}' for a in one.about) or 'a step'}"
+                yield f"needs: {', '.join(one.needs) or 'no discipline of the SVSM'}"
+
+
+def _model_rule(model: Model, rule: Rule) -> Iterator[str]:
+    world = Symbolic()
+    state, op = record(world, model.state, "s"), record(world, rule.operands, "op")
+    yield f"{rule.id}: {rule.claim}"
+    yield f"source: {rule.source}"
+    yield f"operands: {', '.join(hints(rule.operands)) or 'none'}"
+    yield "cases, of which the first that holds is taken:"
+    for number, case in enumerate(rule(state, op), 1):
+        never = " (never taken: proved)" if case.never else ""
+        yield f"  {number}. {case.name:<16} -> {Did(int(case.outcome)).name}{never}"
+
+
 def _others(name: str) -> Iterator[str]:
     yield from (f"{a.name} (assumption): {a.says}" for a in ALL if a.name == name)
-    defects = import_module("conformance.defects")
-    for defect in defects.DEFECTS:
+    plain = import_module("conformance.defects").DEFECTS
+    for defect in (*plain, *import_module("conformance.protocol.defects").all_defects()):
         if defect.id == name:
             yield f"{defect.id} (defect): {defect.title}"
             yield f"origin: {defect.origin}"

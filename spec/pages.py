@@ -10,11 +10,11 @@ hold a petabyte guest as easily as a page.
 from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Any, Protocol
 
 import z3
 
-from spec.tables import BLOCK, ListedTable, Table, block_pages, in_block
+from spec.tables import BLOCK, Table, block_pages, in_block
 from spec.terms import (
     MASK,
     WIDTH,
@@ -166,18 +166,18 @@ class ListedPages:
         """This set with membership of the pages of a block made `value`."""
         return self.with_range(first, first + (BLOCK if large else 1), value)
 
-    def minus(self, other: "ListedPages") -> "ListedPages":
+    def minus(self, other: Any) -> "ListedPages":
         """The pages of this set that are not in `other`."""
         made = self
         for first, stop in other.runs():
             made = made.with_range(first, stop, False)
         return made
 
-    def meet(self, other: "ListedPages") -> "ListedPages":
+    def meet(self, other: Any) -> "ListedPages":
         """The pages of this set that are in `other` too."""
         return self.minus(self.minus(other))
 
-    def counting(self, table: ListedTable, key: int, value: int, large: bool) -> "ListedPages":
+    def counting(self, table: Any, key: int, value: int, large: bool) -> "ListedPages":
         """This set, or nothing where a table does not count up from `value` over the block."""
         return self if table.counts_up(key, large, value) else ListedPages()
 

@@ -4,7 +4,6 @@ from collections.abc import Callable, Sequence
 from random import Random
 from typing import Any, TypeVar
 
-from conformance.protocol.judge import Joint
 from conformance.protocol.world import (
     BLOCKS,
     FIRMWARE,
@@ -21,8 +20,9 @@ from spec.machine import host
 from spec.rule import Rule
 from spec.tables import BLOCK
 from spec.validation import launch, migration, pvalidate, reboot, visibility, vmsa
-from spec.validation.svsm import Pc, Stage, Svsm
+from spec.validation.svsm import Cpu, Pc, Stage, Svsm
 
+AT_REST = (Pc.IDLE, Pc.READ, Pc.ANSWER)
 T = TypeVar("T")
 Drawn = tuple[Rule, Any]
 ODD_FRAMES = (
@@ -54,10 +54,10 @@ def a_frame(random: Random) -> int:
 
 def in_use(random: Random, s: Svsm) -> int:
     """A frame that somebody has in hand, or that a vCPU is made of."""
-    there = [s.cpus.first.at(c) for c in VCPUS if s.pc(c) not in (Pc.IDLE, Pc.READ, Pc.ANSWER)]
+    there: list[int] = [s.cpus.first.at(c) for c in VCPUS if s.pc(c) not in AT_REST]
     there += [s.cpus.block.at(c) >> 12 for c in VCPUS if s.pc(c) != Pc.IDLE]
     there += [first for first, _ in (*s.vmsas.runs(), *s.caas.runs())]
-    return one_of(random, there) if there else one_of(random, FRAMES)
+    return int(one_of(random, there or FRAMES))
 
 
 def an_entry(random: Random, s: Svsm) -> int:
@@ -138,7 +138,7 @@ def a_new_thing(random: Random, vcpu: int, s: Svsm) -> Drawn:
             page = one_of(random, known) << 12 if known and random.random() < 0.8 else gpa
             return vmsa.delete, vmsa.Delete(vcpu, page)
         if draw < (0.93 if s.vmsas.is_empty() else 0.97):
-            return reboot.reboot, pvalidate.Cpu(vcpu)
+            return reboot.reboot, Cpu(vcpu)
     if s.stage == Stage.COLD and draw < 0.7:
         page = one_of(random, FIRMWARE) << 12 if random.random() < 0.9 else gpa
         return launch.launch, launch.Firmware(vcpu, page)
@@ -177,6 +177,10 @@ def a_host_move(random: Random, s: Svsm) -> Drawn:
     spn = s.hw.npt.at(frame) if random.random() < 0.5 else frame + MAPPED_AT
     if random.random() < 0.3:
         spn = one_of(random, SPARE)
+    there = s.hw.npt.at(frame)
+    if there in SPARE and not s.hw.maps(there, frame) and random.random() < 0.5:
+        # A page that is led to is worth most to the host once it is assigned for that frame.
+        return host.rmpupdate, host.Rmpupdate(there, True, frame, False)
     draw = random.random()
     block = frame & -BLOCK if frame & -BLOCK in BLOCKS else one_of(random, BLOCKS)
     odd = random.random() < 0.05
@@ -240,7 +244,7 @@ def a_reboot_step(random: Random, vcpu: int, s: Svsm) -> Drawn:
     lowest_vmsa = next((first for first, _ in s.vmsas.runs()), None)
     lowest = next((first for first, _ in s.layout.guest.meet(s.claimed).runs()), None)
     if random.random() < 0.25:
-        wrong = (reboot.reboot_end, pvalidate.Cpu(vcpu))
+        wrong = (reboot.reboot_end, Cpu(vcpu))
         if lowest_vmsa is not None or lowest is not None:
             return wrong
     if lowest_vmsa is not None:
@@ -252,21 +256,21 @@ def a_reboot_step(random: Random, vcpu: int, s: Svsm) -> Drawn:
         return one_of(random, (reboot.reboot_vmsa, reboot.reboot_page)), wrong_frame
     if lowest is not None:
         return reboot.reboot_page, reboot.Frame(vcpu, lowest)
-    return reboot.reboot_end, pvalidate.Cpu(vcpu)
+    return reboot.reboot_end, Cpu(vcpu)
 
 
 STEPS: dict[int, Callable[[Random, int, Svsm], Drawn]] = {
     Pc.READ: lambda r, c, s: (pvalidate.entry, pvalidate.Entry(c, an_entry(r, s))),
-    Pc.VALIDATE: lambda _r, c, _s: (pvalidate.validate, pvalidate.Cpu(c)),
-    Pc.FILL: lambda _r, c, _s: (pvalidate.fill, pvalidate.Cpu(c)),
-    Pc.GRANT: lambda _r, c, _s: (pvalidate.grant, pvalidate.Cpu(c)),
-    Pc.REVOKE: lambda _r, c, _s: (pvalidate.revoke, pvalidate.Cpu(c)),
-    Pc.RESCIND: lambda _r, c, _s: (pvalidate.rescind, pvalidate.Cpu(c)),
-    Pc.RESTORE: lambda _r, c, _s: (pvalidate.restore, pvalidate.Cpu(c)),
-    Pc.FLUSH: lambda _r, c, _s: (pvalidate.flush, pvalidate.Cpu(c)),
-    Pc.ANSWER: lambda _r, c, _s: (pvalidate.answer, pvalidate.Cpu(c)),
+    Pc.VALIDATE: lambda _r, c, _s: (pvalidate.validate, Cpu(c)),
+    Pc.FILL: lambda _r, c, _s: (pvalidate.fill, Cpu(c)),
+    Pc.GRANT: lambda _r, c, _s: (pvalidate.grant, Cpu(c)),
+    Pc.REVOKE: lambda _r, c, _s: (pvalidate.revoke, Cpu(c)),
+    Pc.RESCIND: lambda _r, c, _s: (pvalidate.rescind, Cpu(c)),
+    Pc.RESTORE: lambda _r, c, _s: (pvalidate.restore, Cpu(c)),
+    Pc.FLUSH: lambda _r, c, _s: (pvalidate.flush, Cpu(c)),
+    Pc.ANSWER: lambda _r, c, _s: (pvalidate.answer, Cpu(c)),
     Pc.PROMOTE: lambda r, c, _s: (vmsa.promote, vmsa.Checked(c, r.random() < 0.7)),
-    Pc.DEMOTE: lambda _r, c, _s: (vmsa.demote, pvalidate.Cpu(c)),
+    Pc.DEMOTE: lambda _r, c, _s: (vmsa.demote, Cpu(c)),
     Pc.ASK_PRIVATE: lambda r, c, _s: (visibility.ask_private, told(r, c)),
     Pc.ASK_SHARED: lambda r, c, _s: (visibility.ask_shared, told(r, c)),
     Pc.REBOOT: a_reboot_step,
@@ -289,12 +293,11 @@ def a_blow(random: Random, s: Svsm, vcpu: int) -> Drawn:
     return host.rmpupdate, host.Rmpupdate(spn, random.random() < 0.7, first, False)
 
 
-def next_step(random: Random, joint: Joint, exits: Sequence[int], hostility: float) -> Drawn:
+def next_step(random: Random, s: Svsm, exits: Sequence[int], hostility: float) -> Drawn:
     """What happens next.
 
     exits: vCPUs whose last step exited to the host. hostility: how often the host moves.
     """
-    s = joint.state
     if exits and random.random() < 0.6:
         return a_repair(random, s, exits[0])
     pc_of = s.cpus.pc.at

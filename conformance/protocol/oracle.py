@@ -6,7 +6,7 @@ from typing import Any
 from conformance.protocol.world import VCPUS
 from spec.rule import Rule, Step, step
 from spec.validation import pvalidate, reboot
-from spec.validation.svsm import Pc, Svsm
+from spec.validation.svsm import Cpu, Pc, Svsm
 
 INSIDE: dict[int, Rule] = {
     Pc.CLAIM: pvalidate.claim,
@@ -23,13 +23,13 @@ MOVES = "validation.host."
 def inside(state: Svsm, vcpu: int) -> Iterator[tuple[Rule, Any, Step]]:
     """The steps in the SVSM's own memory that a vCPU takes next, each with what came of it."""
     while not state.halted and (rule := INSIDE.get(state.pc(vcpu))) is not None:
-        op = _CPU[vcpu] if vcpu < len(_CPU) else pvalidate.Cpu(vcpu)
+        op = _CPU[vcpu] if vcpu < len(_CPU) else Cpu(vcpu)
         taken = step(rule, state, op)
         yield rule, op, taken
         state = taken.state
 
 
-_CPU = tuple(pvalidate.Cpu(vcpu) for vcpu in range(8))
+_CPU = tuple(Cpu(vcpu) for vcpu in range(8))
 
 
 def can(state: Svsm, rule: Rule, op: Any) -> bool:

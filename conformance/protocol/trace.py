@@ -58,7 +58,7 @@ def finding_of(found: Failure) -> Finding:
         expected=found.expected,
         got=found.got,
         before={},
-        op=vars(op),
+        op=dict(vars(op)),
         expected_state={},
     )
 

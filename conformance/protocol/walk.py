@@ -3,13 +3,14 @@
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from random import Random
+from typing import Any, Protocol
 
 from conformance.device import DeviceFault
 from conformance.protocol.device import SvsmDevice
 from conformance.protocol.draw import Drawn, next_step
 from conformance.protocol.judge import Differs, Joint, Reached
 from conformance.protocol.world import starts
-from spec.rule import Rule
+from spec.rule import Rule, Step
 from spec.validation.svsm import Did, Svsm
 
 LENGTH = 250
@@ -34,13 +35,23 @@ class Failure:
         return self.steps[-1][0]
 
 
-def drawn(seed: int, joint: Joint) -> Iterator[Drawn]:
+class Scene(Protocol):
+    """What a walk is drawn over."""
+
+    state: Svsm
+    last: Step
+
+    def can(self, rule: Rule, op: Any) -> bool:
+        """Whether a step can be taken now."""
+
+
+def drawn(seed: int, joint: Scene) -> Iterator[Drawn]:
     """The steps of one walk, as far as it goes; each is to be taken before the next is drawn."""
     random = Random(seed)
     hostility = random.choice(HOSTILITIES)
     exits: list[int] = []
     for _ in range(LENGTH):
-        rule, op = next_step(random, joint, exits, hostility)
+        rule, op = next_step(random, joint.state, exits, hostility)
         if not joint.can(rule, op):
             continue
         yield rule, op

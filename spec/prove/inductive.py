@@ -90,9 +90,9 @@ class Model:
     """Rules on one state, and the sentences that they keep.
 
     given: true of what is fixed, and taken for granted. kept: true between steps. steps: true of
-    each step. follows: what follows of the kept ones, and other proofs lean on. first: what is true when all begins.
-    named: what a step names, for a proof to look at. plain: of a step, that it is a
-    simple one, where values are chosen.
+    each step. follows: what follows of the kept ones, and other proofs lean on. first: what is true
+    when all begins. named: what a step names, for a proof to look at. plain: of a step, that it is
+    a simple one, where values are chosen.
     """
 
     id: str

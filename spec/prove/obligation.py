@@ -33,8 +33,8 @@ class Obligation:
     """One thing to be shown.
 
     `ask` writes it in a world. Obligations that share the name of a group suppose the same, but for
-    what is `given`, and are asked in one session (`spec.prove.group`). `method` is `witness` where it is to be shown that
-    `given` can be (then is empty); anything else is to be proved.
+    what is `given`, and are asked in one session (`spec.prove.group`). `method` is `witness` where
+    it is to be shown that `given` can be (then is empty); anything else is to be proved.
     """
 
     id: str

@@ -219,7 +219,7 @@ class Concrete:
             values = list(self._spoken_of(name, z3.BoolSort()))
             spoken = (p for p, value in values if z3.is_true(value))
         made = self._filled(name)
-        said = {page: True for page in spoken}
+        said = dict.fromkeys(spoken, True)
         if not packed:
             said |= {p: z3.is_true(value) for p, value in values}
         for page in sorted(said):

@@ -217,7 +217,7 @@ def vmsas_are_spared(s: Svsm, c: Word, g: Word) -> Bool:
 
 @sentence(apm2("15.36.7"), needs=("no-vmsa-in-a-request",))
 def pages_in_work_are_no_vmsas(s: Svsm, c: Word, p: Word) -> Bool:
-    """A page that is worked on has its VMSA bit set only where it is to lose it, or has just got it."""
+    """A page in work has its VMSA bit only where it is to lose it, or has just got it."""
     mine = all_of(works(s, c), s.works_on(c, s.hw.gfn.at(p)))
     other = negate(is_at(s, c, Pc.DEMOTE, Pc.FINISH))
     return implies(all_of(mine, other), negate(s.hw.vmsa.has(p)))
@@ -334,7 +334,7 @@ def revoked_pages_have_no_rights(s: Svsm, c: Word, p: Word) -> Bool:
 
 @sentence(coconut("kernel/src/protocols/core.rs"), needs=("zero-before-grant",))
 def the_guest_sees_nobody_elses_contents(s: Svsm, p: Word) -> Bool:
-    """A validated page of the guest's holds zeros or its own, once it is filled (ZERO-BEFORE-GRANT)."""
+    """Once filled, the guest's validated page holds zeros or its own (ZERO-BEFORE-GRANT)."""
     gfn = s.hw.gfn.at(p)
     mine = all_of(s.hw.validated.has(p), s.layout.guest.has(gfn))
     clean = one_of(s.hw.contents.at(p), NOBODYS)
@@ -343,7 +343,7 @@ def the_guest_sees_nobody_elses_contents(s: Svsm, p: Word) -> Bool:
 
 @sentence(apm2("15.36.8"), needs=("flush-before-release",))
 def what_is_remembered_is_claimed(s: Svsm, p: Word) -> Bool:
-    """A CPU remembers the way only to pages of claimed frames of the guest's (FLUSH-AFTER-REVOKE)."""
+    """A CPU remembers the way to claimed frames of the guest's alone (FLUSH-AFTER-REVOKE)."""
     gfn = s.hw.gfn.at(p)
     known = all_of(s.layout.guest.has(gfn), any_of(s.claimed.has(gfn), s.stage == Stage.REBOOTING))
     serving = one_of(s.stage, (Stage.RUNNING, Stage.REBOOTING, Stage.MOVED))
@@ -410,7 +410,7 @@ def pages_in_work_are_not_shared(s: Svsm, c: Word, g: Word) -> Bool:
 
 @sentence(svsm_spec("SVSM_CORE_PVALIDATE"), needs=("next-after-effect",))
 def next_counts_what_is_done(s: Svsm, c: Word) -> Bool:
-    """`next` is the number of entries that have had their effect, but for the one just done (RESUME)."""
+    """`next` counts the entries that have had their effect, but for the one just done (RESUME)."""
     done, further = s.cpus.done.at(c), s.cpus.next.at(c)
     entries = s.cpus.entries.at(c)
     mine = all_of(works(s, c), s.cpus.mode.at(c) == Mode.GUEST)
@@ -559,7 +559,7 @@ def the_svsms_own_pages_are_out_of_reach(s: Svsm, p: Word) -> Bool:
 
 @sentence(apm2("15.36.5"))
 def an_entry_that_fits_leads_to_its_block(s: Svsm, c: Word, p: Word) -> Bool:
-    """A page of an entry that a step reaches, and that is not too small, is of a frame of the block."""
+    """A page that a step reaches by an entry that fits is of a frame of the block."""
     first, large = s.block(c)
     spn = s.hw.npt.at(first)
     fits = all_of(s.hw.maps(spn, first), any_of(negate(large), s.hw.large.has(spn)))

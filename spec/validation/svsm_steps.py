@@ -106,7 +106,7 @@ def nothing_valid_is_forgotten(m: Moment, g: Word, p: Word) -> Bool:
 
 @sentence(apm3("PVALIDATE"), on=changes)
 def only_pvalidate_validates(m: Moment, p: Word) -> Bool:
-    """A page becomes validated only for a frame of a claimed block that was not (NO-REVALIDATE)."""
+    """A page becomes validated only for a frame of a claimed block (NO-REVALIDATE)."""
     gfn = m.before.hw.gfn.at(p)
     fresh = all_of(m.after.hw.validated.has(p), negate(m.before.hw.validated.has(p)))
     by = all_of(mine(m, gfn), m.before.claimed.has(gfn)) if is_rule(m, validate) else False
@@ -115,14 +115,14 @@ def only_pvalidate_validates(m: Moment, p: Word) -> Bool:
 
 @sentence(apm2("15.36.6"), on=case_of((validate, "validated")))
 def no_frame_is_validated_again(m: Moment, p: Word) -> Bool:
-    """When PVALIDATE validates a block, no page was validated for any frame of it (NO-REVALIDATE)."""
+    """When PVALIDATE validates a block, no page was for any frame of it (NO-REVALIDATE)."""
     hw = m.before.hw
     return implies(mine(m, hw.gfn.at(p)), negate(hw.validated.has(p)))
 
 
 @sentence(apm3("RMPADJUST"), on=changes)
 def only_clean_pages_are_granted(m: Moment, p: Word) -> Bool:
-    """The guest gains rights only to a page that holds nobody else's contents (ZERO-BEFORE-GRANT)."""
+    """The guest gains rights only to pages without others' contents (ZERO-BEFORE-GRANT)."""
     gained = all_of(m.after.hw.weak_rights(p) != 0, m.before.hw.weak_rights(p) == 0)
     by = is_rule(m, grant, restore, demote, guest_delegate)
     clean = one_of(m.before.hw.contents.at(p), NOBODYS)
@@ -204,7 +204,7 @@ def a_release_releases_the_block(m: Moment, g: Word) -> Bool:
 
 @sentence(apm3("PVALIDATE"), on=case_of((validate, "validated"), (rescind, "rescinded")))
 def pvalidate_changes_the_block(m: Moment, p: Word) -> Bool:
-    """After PVALIDATE the page that is reached is validated, or is not; others are as they were."""
+    """After PVALIDATE the page reached is validated, or is not; others are as they were."""
     is_valid = m.after.hw.validated.has(p)
     kept = same(m.before.hw.validated.has(p), is_valid)
     right = same(is_valid, is_rule(m, validate))
@@ -243,14 +243,14 @@ def a_flush_forgets_everything(m: Moment, p: Word) -> Bool:
 
 @sentence(svsm_spec("SVSM_CORE_PVALIDATE"), on=lambda rule, _case: rule.id == finish.id)
 def finishing_unlocks_the_block(m: Moment, g: Word) -> Bool:
-    """After a block is finished none of its frames is locked, and other locks are held as before."""
+    """A finished block has no frame that is locked, and other locks are held as before."""
     kept = same(m.before.held.has(g), m.after.held.has(g))
     return pick(mine(m, g), negate(m.after.held.has(g)), kept)
 
 
 @sentence(svsm_spec("SVSM_CORE_PVALIDATE"), on=lambda rule, _case: rule.id == finish.id)
 def next_goes_on_past_what_is_done(m: Moment) -> Bool:
-    """`next` goes on by one where a guest's entry succeeded, and stays where it did not (RESUME)."""
+    """`next` goes on by one where a guest's entry succeeded, and else stays (RESUME)."""
     vcpu = m.op.vcpu
     was, now = m.before.cpus.next.at(vcpu), m.after.cpus.next.at(vcpu)
     guest = m.before.cpus.mode.at(vcpu) == Mode.GUEST
@@ -277,7 +277,7 @@ def a_request_too_long_leaves_its_page(m: Moment) -> Bool:
 
 @sentence(svsm_spec("SVSM_CORE_PVALIDATE"), on=case_of((entry, "validates"), (entry, "rescinds")))
 def an_entry_names_its_block(m: Moment) -> Bool:
-    """What is worked on is what the entry names: frame, size and action; the rest of it is zero."""
+    """What is worked on is what the entry names; the rest of it is zero."""
     first, large = m.after.block(m.op.vcpu)
     action = pick(bit(m.op.entry, 2), int(Pc.CLAIM), int(Pc.CHECK))
     return all_of(
@@ -292,7 +292,7 @@ def an_entry_names_its_block(m: Moment) -> Bool:
     decision("0015-second-validation"), on=case_of((claim, "all_claimed"), (check, "none_claimed"))
 )
 def a_second_validation_is_told_as_chosen(m: Moment) -> Bool:
-    """Asked for what is so already, the SVSM answers what the policy says, or SUCCESS if told to."""
+    """Asked for what is so already, the SVSM answers as the policy says, or SUCCESS if told."""
     s, vcpu = m.before, m.op.vcpu
     heeded = all_of(s.policy.heeds_ignore_cf, s.cpus.ignore_cf.has(vcpu))
     told = m.after.cpus.result.at(vcpu)
@@ -359,14 +359,14 @@ def a_reboot_leaves_nothing(m: Moment, g: Word, p: Word) -> Bool:
 
 @sentence(decision("0014-migration"), on=case_of((export, "handed_out")))
 def the_record_is_handed_out(m: Moment, g: Word) -> Bool:
-    """What is handed out is the record of the guest's frames, and nothing goes on here (MIG-EXACT)."""
+    """What is handed out is the record of the guest's, and nothing goes on here (MIG-EXACT)."""
     mine_ = all_of(m.before.layout.guest.has(g), m.before.claimed.has(g))
     return all_of(same(m.after.stream.has(g), mine_), m.after.stage == Stage.MOVED)
 
 
 @sentence(decision("0014-migration"), on=case_of((take, "taken")))
 def an_old_stream_is_not_taken(m: Moment, g: Word) -> Bool:
-    """A stream is taken only with the mark that was given out, while nothing of the guest is claimed."""
+    """A stream is taken only with the mark given out, while nothing of the guest is claimed."""
     mine_ = all_of(m.before.layout.guest.has(g), m.before.claimed.has(g))
     return all_of(m.op.nonce == m.before.nonce, negate(mine_))
 
@@ -382,7 +382,7 @@ def vmsas_are_brought_last(m: Moment, g: Word) -> Bool:
 
 @sentence(decision("0014-migration"), on=case_of((complete, "complete")))
 def what_was_claimed_there_is_claimed_here(m: Moment, g: Word) -> Bool:
-    """When the guest runs again, the record of its frames is the one that was handed out."""
+    """When the guest runs again, its record is the one that was handed out (MIG-EXACT)."""
     s = m.after
     return implies(s.layout.guest.has(g), same(s.claimed.has(g), s.stream.has(g)))
 
