@@ -176,7 +176,7 @@ def remap_attack() -> list[Drawn]:
         (launch.launch, launch.Firmware(0, PAGES[0] << 12)),
         (pvalidate.grant, cpu),
         (launch.launch, launch.Firmware(0, PAGES[1] << 12)),
-        (visibility.ask_private, visibility.Told(0, 0)),
+        (visibility.ask_private, visibility.Told(0, 0, 1, 0x15)),
         (pvalidate.validate, cpu),
         (pvalidate.fill, cpu),
         (pvalidate.grant, cpu),

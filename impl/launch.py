@@ -1,9 +1,9 @@
 """Launch: what was measured is recorded, then the firmware is brought in and the guest started."""
 
-from impl.platform import RIGHTS_ALL, Fillings, PageState, Rmpadjust, Work
+from impl.platform import RIGHTS_ALL, Fillings, Rmpadjust, Work
 from impl.record import LARGE, Frames
 from impl.svsm import PAGE_MASK, PAGE_SHIFT, Rax, Stage, Svsm
-from impl.visibility import brought_in
+from impl.visibility import brought_in, changed_state
 
 
 def record(svsm: Svsm, frame: int, large: bool) -> int:
@@ -38,7 +38,7 @@ def launch(svsm: Svsm, gpa: int) -> Work:
         return Rax.BUSY
     try:
         if not svsm.record.has(frame):
-            if (yield PageState(frame, private=True)):
+            if not (yield from changed_state(svsm, frame, private=True)):
                 return Rax.INVALID_REQUEST
             yield from brought_in(svsm, frame, Fillings.FIRMWARE)
         yield Rmpadjust(frame, False, RIGHTS_ALL, each=True)

@@ -1,10 +1,10 @@
 """Migration: the record handed out, and brought in page by page on another machine."""
 
 from impl.launch import is_claimed
-from impl.platform import RIGHTS_ALL, Fillings, PageState, Promote, Rmpadjust, Work
+from impl.platform import RIGHTS_ALL, Fillings, Promote, Rmpadjust, Work
 from impl.record import Frames
 from impl.svsm import PAGE_MASK, PAGE_SHIFT, Rax, Stage, Stream, Svsm
-from impl.visibility import brought_in
+from impl.visibility import brought_in, changed_state
 
 
 def export(svsm: Svsm) -> int:
@@ -52,7 +52,7 @@ def bring(svsm: Svsm, gpa: int) -> Work:
     try:
         if is_vmsa:
             svsm.vmsas.setdefault(frame, None)
-        if (yield PageState(frame, private=True)):
+        if not (yield from changed_state(svsm, frame, private=True)):
             return Rax.INVALID_REQUEST
         yield from brought_in(svsm, frame, Fillings.STREAM)
         if is_vmsa:

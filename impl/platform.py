@@ -94,13 +94,34 @@ class Flush(NamedTuple):
 
 
 class PageState(NamedTuple):
-    """The host is asked to make a frame private or shared; answered with its word, 0 if done."""
+    """The host is asked to make a frame private or shared, by a request of one entry.
+
+    Answered with (SW_EXITINFO2, the 8 bytes that begin the buffer afterwards).
+    """
 
     frame: int
     private: bool
 
 
-Operation = Read | Write | Pvalidate | Rmpadjust | Fill | Promote | Demote | Flush | PageState
+class PageStateMsr(NamedTuple):
+    """The same by the MSR protocol, before there is a GHCB; answered with the response."""
+
+    frame: int
+    private: bool
+
+
+Operation = (
+    Read
+    | Write
+    | Pvalidate
+    | Rmpadjust
+    | Fill
+    | Promote
+    | Demote
+    | Flush
+    | PageState
+    | PageStateMsr
+)
 SUCCESS = 0
 FAIL_SIZEMISMATCH = 6
 

@@ -129,5 +129,5 @@ class Locks:
         return any(f < first + count and first < f + n for f, n in self._held.items())
 
     def drop(self, first: int) -> None:
-        """Let go of the block that begins at a frame."""
-        del self._held[first]
+        """Let go of the block that begins at a frame, if it is held."""
+        self._held.pop(first, None)

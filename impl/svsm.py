@@ -68,11 +68,15 @@ class Layout:
 
 @dataclass(frozen=True)
 class Options:
-    """What is left open: one lock for all frames or one each, and what asking twice is told."""
+    """What is left open: one lock for all frames or one each, and what asking twice is told.
+
+    by_msr: whether the host is asked for page states by the MSR protocol.
+    """
 
     one_lock: bool = False
     refused: int = Rax.NO_CHANGE
     heeds_ignore_cf: bool = True
+    by_msr: bool = False
 
 
 @dataclass

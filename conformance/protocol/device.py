@@ -54,7 +54,7 @@ class SvsmDevice:
             launch_vmsa=layout.launch_vmsa,
         )
         policy = start.policy
-        options = home.Options(policy.one_lock, policy.refused, policy.heeds_ignore_cf)
+        options = home.Options(**vars(policy))
         stream = home.Stream(
             self.frames(start.stream.runs()), self.frames(start.stream_vmsas.runs()), start.nonce
         )

@@ -236,7 +236,10 @@ def a_repair(random: Random, s: Svsm, vcpu: int) -> Drawn:
 
 def told(random: Random, vcpu: int) -> visibility.Told:
     """The host's word on a page-state change."""
-    return visibility.Told(vcpu, one_of(random, (0, 0, 0, 1, 1 << 32, (1 << 64) - 1)))
+    info2 = one_of(random, (0, 0, 0, 0, 0, 1, 1 << 32, (1 << 64) - 1))
+    header = one_of(random, (1, 1, 1, 1, 1, 0, 0, 0, 2, 1 | 1 << 16, 1 | 1 << 32, 0xFFFF))
+    msr = one_of(random, (0x15, 0x15, 0x15, 0x15, 0x14, 0x15 | 1 << 32, 0x15 | 1 << 12, 0))
+    return visibility.Told(vcpu, info2, header, msr)
 
 
 def a_reboot_step(random: Random, vcpu: int, s: Svsm) -> Drawn:

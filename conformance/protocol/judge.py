@@ -176,7 +176,9 @@ class Joint:
         if rule.id == reboot.reboot_end.id and taken.outcome == Did.REFUSED:
             return
         wanted, answer = self._meant(rule, op, taken, before)
-        self._expect(vcpu, (OPERATIONS[rule.id], *wanted))
+        name = OPERATIONS[rule.id]
+        name = f"{name}Msr" if name == "PageState" and before.policy.by_msr else name
+        self._expect(vcpu, (name, *wanted))
         if taken.outcome == Did.EXIT:
             return
         # An instruction that is run, and says what only tampering explains, is answered so; an
@@ -213,7 +215,9 @@ class Joint:
             case "demote":
                 return (first, 0 if mode == Mode.REBOOT else RIGHTS_RWX), None
             case "ask_private" | "ask_shared":
-                return (first, rule.name == "ask_private"), op.error
+                by_ghcb = op.info2, op.header.to_bytes(8, "little")
+                wanted = rule.name == "ask_private"
+                return (first, wanted), op.msr if s.policy.by_msr else by_ghcb
             case "answer":
                 reserved = self.header.get(vcpu, 0) >> 32
                 counts = s.cpus.entries.at(vcpu), s.cpus.next.at(vcpu)

@@ -24,6 +24,11 @@ def _entry(word: int) -> str:
     return f"{action} {_size(word & 1)}frame {word >> 12:#x}{ignore}{odd}"
 
 
+def _told(op: Any) -> str:
+    """What the host left behind, by GHCB and by MSR."""
+    return f"error {op.info2:#x}, header {op.header:#x} (by MSR {op.msr:#x})"
+
+
 HOST: dict[str, Says] = {
     "rmpupdate": lambda o: (
         f"assigns page {_size(o.large)}{o.spn:#x} for frame {o.gfn:#x} (RMPUPDATE)"
@@ -33,8 +38,8 @@ HOST: dict[str, Says] = {
     "psmash": lambda o: f"makes the 2 MiB page {o.spn:#x} 512 pages (PSMASH)",
     "remap": lambda o: f"leads frame {_size(o.large)}{o.gfn:#x} to page {o.spn:#x}",
     "host_write": lambda o: f"writes to page {o.spn:#x}",
-    "ask_private": lambda o: f"asked to make the page private, answers {o.error:#x}",
-    "ask_shared": lambda o: f"asked to share the page, answers {o.error:#x}",
+    "ask_private": lambda o: f"is asked to make the page private: {_told(o)}",
+    "ask_shared": lambda o: f"is asked to share the page: {_told(o)}",
 }
 GUEST: dict[str, Says] = {
     "guest_access": lambda o: f"comes to frame {o.gfn:#x}; a CPU remembers the way",

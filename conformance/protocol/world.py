@@ -1,6 +1,5 @@
 """Small worlds to run an SVSM in: a few pages, two blocks of 2 MiB, a host with pages to spare."""
 
-from dataclasses import replace
 from functools import cache
 
 from spec.machine.snp import Contents, Snp
@@ -25,7 +24,11 @@ SPARE = (*range(0x3000, 0x3004), 0x3200)
 """Pages that the host keeps back; the last begins 2 MiB."""
 VCPUS = (0, 1, 2)
 NONCE = 0x5EED
-POLICY = Policy(one_lock=False, refused=int(Result.NO_CHANGE), heeds_ignore_cf=True)
+POLICY = Policy(one_lock=False, refused=int(Result.NO_CHANGE), heeds_ignore_cf=True, by_msr=False)
+OTHER = Policy(
+    one_lock=True, refused=int(Result.INVALID_REQUEST), heeds_ignore_cf=False, by_msr=True
+)
+"""Every choice made the other way."""
 
 
 def frames(*ranges: range) -> ListedPages:
@@ -74,7 +77,7 @@ def off(
         measured = measured.with_range(FIRMWARE.start, FIRMWARE.start + 1, True)
     layout = Layout(guest, own, frames(GHCBS), measured, firmware, launch_vmsa)
     nothing, none = ListedPages(), ListedTable()
-    cpus = Vcpus(none, none, none, nothing, nothing, none, none, none, none, none, none)
+    cpus = Vcpus(none, none, none, nothing, nothing, *[none] * 7)
     vmsas = frames(range(0x16, 0x17)).meet(stream) if stream else nothing
     return Svsm(
         policy=policy,
@@ -124,15 +127,8 @@ def starts(policy: Policy = POLICY) -> tuple[Svsm, ...]:
     return (
         off(policy),
         cold(policy),
-        cold(policy),
+        cold(OTHER),
         cold(policy, launch_vmsa=PAGES[-1]),
         cold(policy, STREAM),
         cold(policy, STRAY),
     )
-
-
-def at_rest(state: Svsm) -> Svsm:
-    """The same state, with vCPUs that have forgotten what they last did."""
-    none, nothing = ListedTable(), ListedPages()
-    cpus = Vcpus(none, none, none, nothing, nothing, none, none, none, none, none, none)
-    return replace(state, cpus=cpus)

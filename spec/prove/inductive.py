@@ -237,10 +237,9 @@ def of_rule(model: Model, rule: Rule) -> Iterator[Obligation]:
                 yield _cell(model, rule, case, one, _kept(one))
         for one in model.steps:
             if one.on is None or one.on(rule, case):
-                goal = truth(
-                    one.at(Moment(rule, state, op, case.outcome, case.value, case.after), things)
-                )
-                if not z3.is_true(z3.simplify(goal)):
+                now = Moment(rule, state, op, case.outcome, case.value, case.after)
+                plain = one.on is changes and z3.is_true(z3.simplify(truth(one.at(now, things))))
+                if not plain:
                     yield _cell(model, rule, case, one, _stepped(one, rule))
 
 

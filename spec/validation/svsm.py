@@ -31,6 +31,8 @@ from spec.terms import (
 Set = Annotated[Any, KeySet()]
 Words = Annotated[Any, KeyTable()]
 LIMIT_GFN = 1 << 40
+ROUNDS = 3
+"""How often the host is asked again for a page state that it has not come to."""
 
 
 @unique
@@ -131,11 +133,13 @@ class Policy:
 
     one_lock: one lock for all pages instead of one a page. refused: what a second validation (or
     rescission) answers. heeds_ignore_cf: with ignore-CF set, it is told SUCCESS without effect.
+    by_msr: the host is asked for a page state by the MSR protocol, as before a GHCB is there.
     """
 
     one_lock: Flag
     refused: Count
     heeds_ignore_cf: Flag
+    by_msr: Flag
 
 
 @dataclass(frozen=True)
@@ -161,7 +165,8 @@ class Vcpus:
 
     first, large: the block worked on. block: byte address of the guest's request, entries and
     next as in it. done: a ghost, how many entries have had their effect. result: see `Result`.
-    ignore_cf: whether the entry says so. rax: the answer to the call before.
+    ignore_cf: whether the entry says so. rax: the answer to the call before. rounds: how often the
+    host may still be asked for the same page state.
     """
 
     pc: Words
@@ -175,6 +180,7 @@ class Vcpus:
     done: Words
     result: Words
     rax: Words
+    rounds: Words
 
 
 @dataclass(frozen=True)
@@ -284,6 +290,7 @@ def locked(s: Svsm, vcpu: Word, first: Word, large: Bool, mode: Word, pc: Word) 
         first=s.cpus.first.put(vcpu, first),
         large=s.cpus.large.with_block(vcpu, False, large),
         result=s.cpus.result.put(vcpu, Result.SUCCESS),
+        rounds=s.cpus.rounds.put(vcpu, ROUNDS),
     )
     held = s.held.with_block(first, large, True)
     return changed(s, cpus=cpus, held=held, holder=s.holder.with_block(first, large, vcpu))

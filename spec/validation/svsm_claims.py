@@ -30,7 +30,7 @@ from spec.terms import (
     same,
     shift_right,
 )
-from spec.validation.svsm import LIMIT_GFN, Mode, Pc, Result, Stage, Svsm
+from spec.validation.svsm import LIMIT_GFN, ROUNDS, Mode, Pc, Result, Stage, Svsm
 
 BASE = MASK - (BLOCK - 1)
 
@@ -408,6 +408,13 @@ def pages_in_work_are_not_shared(s: Svsm, c: Word, g: Word) -> Bool:
 # Requests
 
 
+@sentence(decision("0012-visibility"))
+def the_host_is_asked_a_few_times(s: Svsm, c: Word) -> Bool:
+    """Whoever asks the host for a page state asks a bounded number of times."""
+    asking = is_at(s, c, Pc.ASK_PRIVATE, Pc.ASK_SHARED)
+    return implies(works(s, c), implies(asking, at_most(s.cpus.rounds.at(c), ROUNDS)))
+
+
 @sentence(svsm_spec("SVSM_CORE_PVALIDATE"), needs=("next-after-effect",))
 def next_counts_what_is_done(s: Svsm, c: Word) -> Bool:
     """`next` counts the entries that have had their effect, but for the one just done (RESUME)."""
@@ -527,6 +534,7 @@ KEPT = (
     shared_pages_are_not_claimed,
     pages_that_change_hands_are_not_claimed,
     pages_in_work_are_not_shared,
+    the_host_is_asked_a_few_times,
     next_counts_what_is_done,
     a_cold_machine_has_only_firmware,
     a_cold_machine_holds_what_was_launched,

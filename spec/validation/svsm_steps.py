@@ -52,6 +52,7 @@ from spec.validation.pvalidate import (
 from spec.validation.reboot import reboot_end
 from spec.validation.svsm import Did, Mode, Pc, Result, Stage
 from spec.validation.svsm_claims import NOBODYS, one_of
+from spec.validation.visibility import ask_private, ask_shared
 from spec.validation.vmsa import demote, promote
 
 On = Callable[[Rule, Case], bool]
@@ -343,6 +344,29 @@ def the_guest_comes_to_its_own_pages(m: Moment, p: Word) -> Bool:
     return implies(p == spn, all_of(m.before.layout.guest.has(hw.gfn.at(p)), clean))
 
 
+# What the host is asked
+
+
+@sentence(
+    decision("0012-visibility"),
+    on=case_of((ask_private, "asked"), (ask_shared, "asked")),
+)
+def the_host_has_done_it_all(m: Moment) -> Bool:
+    """A page state counts as changed only if the host says so, and its header too (PSC-VERIFY)."""
+    by_ghcb = all_of(m.op.info2 == 0, m.op.header == 1)
+    return pick(m.before.policy.by_msr, m.op.msr == 0x015, by_ghcb)
+
+
+@sentence(
+    decision("0012-visibility"),
+    on=case_of((ask_private, "not_yet"), (ask_shared, "not_yet")),
+)
+def each_round_is_one_less(m: Moment) -> Bool:
+    """The host is asked again with one round less, so that it comes to an end (PSC-VERIFY)."""
+    was, now = m.before.cpus.rounds.at(m.op.vcpu), m.after.cpus.rounds.at(m.op.vcpu)
+    return all_of(below(now, was), m.after.pc(m.op.vcpu) == m.before.pc(m.op.vcpu))
+
+
 # Reboot and migration
 
 
@@ -416,6 +440,8 @@ STEPS = (
     smashing_is_not_seen,
     what_the_host_assigns_is_not_validated,
     the_guest_comes_to_its_own_pages,
+    the_host_has_done_it_all,
+    each_round_is_one_less,
     a_reboot_leaves_nothing,
     the_record_is_handed_out,
     an_old_stream_is_not_taken,

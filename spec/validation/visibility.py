@@ -5,11 +5,12 @@ host is asked first, then the page is claimed and validated. What the host answe
 it does is its own affair, and no step believes it.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from spec.rule import Case, Cases, changed, rule
 from spec.sources import coconut, decision
-from spec.terms import Count, Gpa, bits_and, negate, pick, shift_right
+from spec.terms import Bool, Count, Gpa, all_of, below, bits_and, minus, negate, pick, shift_right
 from spec.validation.svsm import (
     Did,
     Mode,
@@ -37,10 +38,16 @@ class Page:
 
 @dataclass(frozen=True)
 class Told:
-    """What the host answers to a page-state change: 0 where it says that it was done."""
+    """What the host leaves behind when it is asked to change the state of one page.
+
+    info2: SW_EXITINFO2. header: the 8 bytes that begin the buffer: the entry that it has come to
+    [15:0], the last one [31:16], reserved [63:32]. msr: the response of the MSR protocol.
+    """
 
     vcpu: Count
-    error: Count
+    info2: Count
+    header: Count
+    msr: Count
 
 
 SERVING = (Stage.COLD, Stage.RUNNING, Stage.IMPORTING)
@@ -81,6 +88,36 @@ def unshare(s: Svsm, op: Page) -> Cases:
     )
 
 
+MSR_RESPONSE = 0x015
+"""The response to a page-state change by the MSR protocol, in [11:0]; the error is in [63:32]."""
+DONE_HEADER = 1
+"""The header of a request with one entry, when the host has gone through it."""
+
+
+def believed(s: Svsm, op: Told, refused: Callable[[], Svsm]) -> Cases:
+    """What makes the host's answer no success, and what makes it ask for another round."""
+    ghcb, rounds = negate(s.policy.by_msr), s.cpus.rounds.at(op.vcpu)
+    garbled = all_of(s.policy.by_msr, bits_and(op.msr, 0xFFFF_FFFF) != MSR_RESPONSE)
+    error = pick(s.policy.by_msr, shift_right(op.msr, 32) != 0, op.info2 != 0)
+    result = Result.INVALID_REQUEST
+    waiting = all_of(ghcb, op.header == 0)
+
+    def again() -> Svsm:
+        return s.with_cpu(op.vcpu, rounds=minus(rounds, 1))
+
+    def no(name: str, when: Bool) -> Case:
+        return Case(name, when, Did.REFUSED, refused, result)
+
+    return (
+        no("garbled", garbled),
+        no("host_refuses", error),
+        no("header_changed", all_of(ghcb, shift_right(op.header, 16) != 0)),
+        no("past_the_end", all_of(ghcb, below(DONE_HEADER, op.header))),
+        no("no_progress", all_of(waiting, rounds == 0)),
+        Case("not_yet", waiting, Did.DONE, again),
+    )
+
+
 @rule(AREA, Told, cite=decision("0012-visibility"), enabled=at(Pc.ASK_SHARED))
 def ask_shared(s: Svsm, op: Told) -> Cases:
     """Ask the host to share a page; it counts as shared whatever the host answers."""
@@ -90,9 +127,8 @@ def ask_shared(s: Svsm, op: Told) -> Cases:
     def ended(result: Result) -> Svsm:
         return s.ending(op.vcpu, result, shared=shared)
 
-    refused = Result.INVALID_REQUEST
     return (
-        Case("host_refuses", op.error != 0, Did.REFUSED, lambda: ended(refused), refused),
+        *believed(s, op, lambda: ended(Result.INVALID_REQUEST)),
         Case("asked", True, Did.DONE, lambda: ended(Result.SUCCESS)),
     )
 
@@ -101,7 +137,6 @@ def ask_shared(s: Svsm, op: Told) -> Cases:
 def ask_private(s: Svsm, op: Told) -> Cases:
     """Ask the host to make a page private; only then is it claimed and validated."""
     first, _ = s.block(op.vcpu)
-    refused = Result.INVALID_REQUEST
     shared = pick(s.cpus.mode.at(op.vcpu) == Mode.UNSHARE, False, s.shared.has(first))
 
     def asked() -> Svsm:
@@ -109,13 +144,7 @@ def ask_private(s: Svsm, op: Told) -> Cases:
         return made.going_to(op.vcpu, Pc.CLAIM)
 
     return (
-        Case(
-            "host_refuses",
-            op.error != 0,
-            Did.REFUSED,
-            lambda: s.ending(op.vcpu, refused),
-            refused,
-        ),
+        *believed(s, op, lambda: s.ending(op.vcpu, Result.INVALID_REQUEST)),
         Case("asked", True, Did.DONE, asked),
     )
 

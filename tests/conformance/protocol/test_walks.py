@@ -1,0 +1,136 @@
+"""An SVSM is held to the rules at every operation; whoever leaves them is told of and reduced."""
+
+import json
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from conformance.device import DeviceFault
+from conformance.protocol import defects
+from conformance.protocol.device import SvsmDevice
+from conformance.protocol.doors import cases, doors
+from conformance.protocol.judge import Differs, Joint
+from conformance.protocol.run import run_protocol
+from conformance.protocol.trace import load
+from conformance.protocol.vectors import kept
+from conformance.protocol.walk import again, drawn, reduced, walk
+from conformance.protocol.world import starts
+from conformance.trace import TraceError
+from spec.catalogue import model_rules
+from spec.validation.svsm_claims import GIVEN, KEPT, named, plain
+
+ids = [found.id for found in defects.all_defects()]
+
+
+def test_there_is_a_way_to_every_case() -> None:
+    assert {(door.rule, door.case) for door in doors()} == set(cases())
+
+
+def test_the_built_in_svsm_keeps_to_the_rules() -> None:
+    reached = Counter()
+    for seed in range(40):
+        taken, failed = walk(SvsmDevice(), seed, reached)
+        assert failed is None
+        assert taken
+    assert sum(reached.values()) > 2000
+
+
+def test_the_same_seed_draws_the_same_walk() -> None:
+    def drawn_by(seed: int) -> list[tuple[str, object]]:
+        joint = Joint(SvsmDevice(), starts()[seed % len(starts())])
+        steps = []
+        for rule, op in drawn(seed, joint):
+            steps.append((rule.id, op))
+            joint.do(rule, op)
+        return steps
+
+    assert drawn_by(5) == drawn_by(5)
+    assert drawn_by(5) != drawn_by(5 + len(starts()))
+
+
+def test_what_is_proved_of_states_is_true_of_those_that_walks_come_to() -> None:
+    looked = 0
+    for seed in range(12):
+        joint = Joint(SvsmDevice(), starts()[seed % len(starts())])
+        for rule, op in drawn(seed, joint):
+            joint.do(rule, op)
+            things = {"p": 0x1012, "q": 0x3000, "g": 0x12, "h": 0x13, "c": 0, "d": 1}
+            points = named(joint.state, op, things)
+            for one in (*GIVEN, *KEPT):
+                assert all(one.instances(joint.state, points, {})), one.name
+                looked += 1
+            plain(joint.state, op)
+    assert looked > 10000
+
+
+@pytest.mark.parametrize("defect", ids)
+def test_a_trace_that_is_kept_shows_its_defect_and_not_the_built_in_svsm(defect: str) -> None:
+    one = next(one for one in kept() if one.defect == defect)
+    assert again(SvsmDevice, one.start, one.steps) is None
+    assert again(defects.maker(defect), one.start, one.steps) is not None
+
+
+def test_a_difference_is_reduced_written_and_seen_again(tmp_path: Path) -> None:
+    make = defects.maker("flush_skipped")
+    report = run_protocol(make, list(model_rules()), 60, 0, tmp_path)
+    assert report.verdict == "DIVERGES"
+    first = report.differences[0]
+    assert first.confirmed
+    start, steps = load(Path(first.trace))
+    assert again(make, start, steps) is not None
+    assert again(SvsmDevice, start, steps) is None
+
+
+def test_nothing_can_be_left_out_of_a_reduced_trace() -> None:
+    make = defects.maker("claim_kept_after_mismatch")
+    found = next(f for seed in range(400) if (f := walk(make(), seed, Counter())[1]))
+    small = reduced(make, found)
+    assert len(small.steps) < len(found.steps)
+
+
+def test_a_device_that_raises_is_at_fault() -> None:
+    class Broken(SvsmDevice):
+        def begin(self, *_arguments: object) -> None:
+            raise RuntimeError("no more")
+
+    joint = Joint(Broken(), starts()[1])
+    with pytest.raises(DeviceFault, match="no more"):
+        for rule, op in drawn(1, joint):
+            joint.do(rule, op)
+
+
+def test_a_device_with_another_record_differs() -> None:
+    class Forgetful(SvsmDevice):
+        def resume(self, vcpu: int, answer: object) -> None:
+            super().resume(vcpu, answer)
+            self.svsm.record.release(0x800, False)
+
+    with pytest.raises((Differs, DeviceFault)):
+        joint = Joint(Forgetful(), starts()[1])
+        for rule, op in drawn(1, joint):
+            joint.do(rule, op)
+        joint.compare()
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"start": 99}, "start 99"),
+        ({"steps": []}, "no step"),
+        ({"steps": [{"rule": "none", "op": {}}]}, "unknown rule"),
+        ({"steps": [{"rule": "validation.host.psmash", "op": {}}]}, "spn"),
+        ({"steps": [{"rule": "validation.host.psmash", "op": {"spn": -1}}]}, "does not fit"),
+        ({"steps": [{"rule": "validation.host.psmash", "op": {"spn": True}}]}, "does not fit"),
+        ({"more": 1}, "not a trace"),
+    ],
+)
+def test_a_trace_that_makes_no_sense_is_one_line(
+    change: dict[str, object], said: str, tmp_path: Path
+) -> None:
+    step = {"rule": "validation.host.psmash", "op": {"spn": 512}}
+    whole = {"device": "d", "made_by": "m", "seed": 0, "start": 0, "steps": [step]}
+    path = tmp_path / "trace.json"
+    path.write_text(json.dumps(whole | change))
+    with pytest.raises(TraceError, match=said):
+        load(path)
