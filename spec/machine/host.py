@@ -19,6 +19,7 @@ from spec.terms import (
     any_of,
     bits_and,
     bits_not,
+    minus,
     negate,
 )
 from spec.validation.svsm import Did, Stage, Svsm, access, during, hits
@@ -76,7 +77,7 @@ def always(s: Svsm, _op: object) -> Bool:
 def rmpupdate(s: Svsm, op: Rmpupdate) -> Cases:
     """Assign a page to the guest for a frame, or take it away; it is not validated then."""
     m = s.hw
-    part = block_pages(op.large) - 1
+    part = minus(block_pages(op.large), 1)
     misaligned = any_of(bits_and(op.spn, part) != 0, bits_and(op.gfn, part) != 0)
     smaller = all_of(op.large, negate(m.large.has(op.spn)), hits(m.assigned, op.spn, op.large))
     larger = all_of(negate(op.large), m.large.has(op.spn))
@@ -120,7 +121,7 @@ def psmash(s: Svsm, op: AtSpn) -> Cases:
 @rule(AREA, Remap, cite=apm2("15.25"), enabled=always)
 def remap(s: Svsm, op: Remap) -> Cases:
     """Lead a frame, or the 512 of a block, to other pages."""
-    part = block_pages(op.large) - 1
+    part = minus(block_pages(op.large), 1)
     misaligned = any_of(bits_and(op.spn, part) != 0, bits_and(op.gfn, part) != 0)
 
     def led() -> Svsm:

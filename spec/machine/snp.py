@@ -25,6 +25,7 @@ from spec.terms import (
     any_of,
     bits_and,
     bits_or,
+    minus,
     negate,
 )
 
@@ -121,7 +122,7 @@ def reachable(m: Snp, gfn: Word, large: Bool) -> Bool:
     """An access to each page of a block comes through: this guest's, for its frame, validated."""
     spn = m.npt.at(gfn)
     right = m.validated.counting(m.gfn, spn, gfn, large)
-    aligned = bits_and(spn, block_pages(large) - 1) == 0
+    aligned = bits_and(spn, minus(block_pages(large), 1)) == 0
     return all_of(m.maps(spn, gfn), aligned, right.whole_block(spn, large))
 
 

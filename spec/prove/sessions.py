@@ -25,23 +25,36 @@ class Texts:
 
     def __init__(self, supposed: Sequence[Any], questions: Sequence[Any]) -> None:
         """Every symbol of `questions` is declared with what is `supposed`."""
-        asked = z3.Bool("asked")
-        everything = _sexpr([*supposed, *(z3.Implies(asked, q) for q in questions)])
-        declared, asserted = _parted(everything)[0], _parted(_sexpr(supposed))[1]
-        self.opening = f"(set-logic {LOGIC})\n{declared}{asserted}\n"
+        declared = "\n".join(_declarations([*supposed, *questions]))
+        self.opening = f"(set-logic {LOGIC})\n{declared}\n{_assertions(supposed)}\n"
 
 
-def _sexpr(terms: Sequence[Any]) -> str:
+def _declarations(terms: Sequence[Any]) -> list[str]:
+    """The declarations of all symbols in some terms; a solver's own printout leaves out those
+    that its simplifier removes.
+    """
+    found: dict[str, None] = {}
+    seen: set[int] = set()
+    waiting = list(terms)
+    while waiting:
+        term = waiting.pop()
+        if term.get_id() in seen:
+            continue
+        seen.add(term.get_id())
+        declaration = term.decl()
+        if declaration.kind() == z3.Z3_OP_UNINTERPRETED:
+            found[declaration.sexpr()] = None
+        waiting.extend(term.children())
+    return list(found)
+
+
+def _assertions(terms: Sequence[Any]) -> str:
+    """What is asserted, as text that shares what terms have in common."""
     solver = z3.SimpleSolver()
     solver.add(*{term.get_id(): term for term in terms}.values())
     text: str = solver.sexpr()
-    return text
-
-
-def _parted(text: str) -> tuple[str, str]:
-    """The declarations, and the assertions that follow them."""
     place = text.find("(assert")
-    return (text, "") if place < 0 else (text[:place], text[place:])
+    return "" if place < 0 else text[place:]
 
 
 class Z3Session:

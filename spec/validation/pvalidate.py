@@ -221,20 +221,13 @@ def validate(s: Svsm, op: Cpu) -> Cases:
     )
 
 
-FILLED_WITH = {
-    Mode.LAUNCH: Contents.LAUNCHED,
-    Mode.IMPORT: Contents.MIGRATED,
-}
-
-
 @rule(AREA, Cpu, cite=svsm_spec("SVSM_CORE_PVALIDATE"), enabled=at(Pc.FILL))
 def fill(s: Svsm, op: Cpu) -> Cases:
     """Make a block what it is to be before anybody else sees it: zero, for a guest's request."""
     first, large = s.block(op.vcpu)
     mode = s.cpus.mode.at(op.vcpu)
-    contents: Word = int(Contents.ZEROED)
-    for one, other in FILLED_WITH.items():
-        contents = pick(mode == one, int(other), contents)
+    migrated = pick(mode == Mode.IMPORT, int(Contents.MIGRATED), int(Contents.ZEROED))
+    contents = pick(mode == Mode.LAUNCH, int(Contents.LAUNCHED), migrated)
     is_vmsa = all_of(mode == Mode.IMPORT, s.vmsas.has(first))
     further = pick(is_vmsa, int(Pc.PROMOTE), int(Pc.GRANT))
     pc = pick(mode == Mode.UNSHARE, int(Pc.FINISH), further)
