@@ -90,9 +90,9 @@ def main_job(
         raise UsageError(f"{found.source}: no RAM region of a whole page, so nothing to track")
     out.print(layout_table(placed))
     codes = [4] if any(one.refused for one in placed) else []
-    codes.append(prove(profile=profile, jobs=jobs))
-    spans = [(one.region.base, one.region.pages) for one in placed if not one.refused]
     effort: Profile = "quick" if profile == "ci" else profile
+    codes.append(prove(profile=effort, jobs=jobs))
+    spans = [(one.region.base, one.region.pages) for one in placed if not one.refused]
     codes.append(_conform(["impl"], effort, seed, jobs=jobs, traces=traces, regions=spans))
     codes.append(bench())
     worst = worst_of(codes)
@@ -193,8 +193,8 @@ def conform(
     Parameters
     ----------
     device
-        What to test: impl (the built-in one, both twins), impl:fast, impl:pure,
-        defect:ID (a known-bad variant), or MODULE:CLASS.
+        What to test: impl (all that is built in), impl:fast, impl:pure, impl:svsm (the SVSM
+        among vCPUs and a lying host), defect:ID (a known-bad variant), or MODULE:CLASS.
     profile
         How thorough; ci and nightly also print the kill matrix.
     budget
