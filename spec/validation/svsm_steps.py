@@ -51,7 +51,7 @@ from spec.validation.pvalidate import (
 )
 from spec.validation.reboot import reboot_end
 from spec.validation.svsm import Did, Mode, Pc, Result, Stage
-from spec.validation.svsm_claims import NOBODYS, one_of
+from spec.validation.svsm_words import NOBODYS, one_of
 from spec.validation.visibility import ask_private, ask_shared
 from spec.validation.vmsa import demote, promote
 
