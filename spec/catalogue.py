@@ -8,7 +8,16 @@ from spec.prove.inductive import obligations as of_model
 from spec.prove.matrix import Subject, matrix
 from spec.prove.obligation import Obligation
 from spec.rule import Rule
-from spec.validation import bitmap, bitmap_claims, bitmap_lemmas, bitmap_words, svsm_model
+from spec.validation import (
+    bitmap,
+    bitmap_claims,
+    bitmap_lemmas,
+    bitmap_words,
+    runs,
+    runs_claims,
+    runs_lemmas,
+    svsm_model,
+)
 
 SUBJECTS = (
     Subject(
@@ -20,6 +29,18 @@ SUBJECTS = (
         bitmap_claims.INVARIANTS,
         bitmap.touched,
         lambda: (*bitmap_lemmas.LEMMAS.found, *bitmap_words.LEMMAS.found),
+    ),
+    Subject(
+        runs.AREA,
+        bitmap.Bitmap,
+        runs.RULES,
+        runs_claims.WELL_FORMED,
+        bitmap_claims.BRIDGES,
+        runs_claims.INVARIANTS,
+        runs.touched,
+        lambda: runs_lemmas.LEMMAS.found,
+        runs_claims.plainly,
+        runs_claims.EXAMPLES,
     ),
 )
 

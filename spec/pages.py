@@ -83,6 +83,12 @@ class Pages(Protocol):
     def lowest_missing(self, first: Word, stop: Word) -> Word:
         """The lowest page of `[first, stop)` not in the set; meaningful where `all` is not."""
 
+    def runs_in(self, first: Word, stop: Word) -> Word:
+        """How many runs of alike pages `[first, stop)` has, for a set with no page outside it.
+
+        The first run is of pages not in the set, and may be empty.
+        """
+
     def packed(self, origin: Word) -> "Words":
         """The set as words: bit `p % 64` of word `p // 64` is page `origin + p`."""
 
@@ -223,6 +229,10 @@ class ListedPages:
         after = bisect_right(self.bounds, first)
         return min(stop, self.bounds[after] if after % 2 else first)
 
+    def runs_in(self, first: int, stop: int) -> int:
+        """How many runs of alike pages `[first, stop)` has, for a set with no page outside it."""
+        return 1 + len(self.bounds) - (stop in self.bounds[-1:])
+
     def packed(self, origin: int) -> PackedWords:
         """The set as words: bit `p % 64` of word `p // 64` is page `origin + p`."""
         return PackedWords(self, origin)
@@ -298,6 +308,8 @@ class Book:
 
     facts: dict[tuple["SymbolicPages", int, int, bool], Uniform] = field(default_factory=dict)
     counters: dict["SymbolicPages", z3.FuncDeclRef] = field(default_factory=dict)
+    run_counts: dict[int, tuple[Any, Any]] = field(default_factory=dict)
+    about_runs: list[Bool] = field(default_factory=list)
 
     def uniform(
         self,
@@ -329,6 +341,22 @@ class Book:
         name = f"count_{len(self.counters)}"
         return self.counters.setdefault(pages, z3.Function(name, sort, sort, sort))
 
+    def runs(self, pages: "SymbolicPages", first: Word, stop: Word) -> Word:
+        """The number of runs of one set; sets that are said alike have one number.
+
+        That pages which are all alike make two runs at most is a lemma (`validation.runs`).
+        """
+        said = pages.has(z3.BitVec("any_page", WIDTH))
+        if said.get_id() not in self.run_counts:
+            number = z3.BitVec(f"runs_{len(self.run_counts)}", WIDTH)
+            self.run_counts[said.get_id()] = (said, number)
+            stem = f"alike_{len(self.run_counts)}"
+            for value in (True, False):
+                flag, odd = z3.Bool(f"{stem}_{value}"), z3.BitVec(f"odd_{stem}_{value}", WIDTH)
+                fact = Uniform(pages, first, stop, value, flag, odd)
+                self.about_runs += [fact.witnessed(), implies(flag, within(number, 1, 3))]
+        return self.run_counts[said.get_id()][1]
+
     def places(self) -> list[Word]:
         """The pages at which the facts themselves want to be looked at."""
         return [place for fact in self.facts.values() for place in (fact.first, fact.witness)]
@@ -347,7 +375,8 @@ class Book:
         """Every fact, at each of `points` and at each fact's witness."""
         facts = list(self.facts.values())
         places = [*points, *self.places()]
-        return [f.witnessed() for f in facts] + [f.at(q) for f in facts for q in places]
+        said = [f.witnessed() for f in facts] + [f.at(q) for f in facts for q in places]
+        return said + self.about_runs
 
 
 @dataclass(frozen=True, eq=False)
@@ -359,6 +388,17 @@ class SymbolicWords:
     def at(self, index: Word) -> Word:
         """Word `index`."""
         return self.of(word(index))
+
+
+@dataclass(frozen=True, eq=False)
+class SymbolicNumbers:
+    """A table of numbers by a function from number to number."""
+
+    of: Callable[[Word], Word]
+
+    def at(self, index: Word) -> Word:
+        """The number at an index, which is a number too."""
+        return self.of(z3.IntVal(index) if isinstance(index, int) else index)
 
 
 @dataclass(frozen=True, eq=False)
@@ -436,6 +476,10 @@ class SymbolicPages:
     def lowest_missing(self, first: Word, stop: Word) -> Word:
         """The lowest page of `[first, stop)` not in the set, where there is one."""
         return self.book.uniform(self, first, stop, True).witness
+
+    def runs_in(self, first: Word, stop: Word) -> Word:
+        """How many runs of alike pages `[first, stop)` has: a number, at most two if all agree."""
+        return self.book.runs(self, word(first), word(stop))
 
     def packed(self, origin: Word) -> SymbolicWords:
         """The set as words: bit `p % 64` of word `p // 64` is page `origin + p`."""

@@ -144,14 +144,14 @@ def _unchanged(value: Any) -> Any:
     return value
 
 
-# Unsigned order
+# Unsigned order, and that of numbers
 
 
 def below(left: Word, right: Word) -> Bool:
     """`left` is less than `right`, unsigned."""
     if type(left) is int and type(right) is int:
         return left < right
-    if is_symbolic(left) or is_symbolic(right):
+    if z3.is_bv(left) or z3.is_bv(right):
         return z3.ULT(*_pair(left, right))
     return left < right
 
@@ -160,7 +160,7 @@ def at_most(left: Word, right: Word) -> Bool:
     """`left` is less than or equal to `right`, unsigned."""
     if type(left) is int and type(right) is int:
         return left <= right
-    if is_symbolic(left) or is_symbolic(right):
+    if z3.is_bv(left) or z3.is_bv(right):
         return z3.ULE(*_pair(left, right))
     return left <= right
 
@@ -227,7 +227,26 @@ def _wrapped(value: Word) -> Word:
     return value & MASK if isinstance(value, int) else value
 
 
-# Exact numbers: for sentences about what a 64-bit check ought to mean
+# Exact numbers: for sentences about what a 64-bit check ought to mean. Where all that matters is
+# order, a proof takes natural numbers of any size instead (`World.number`): on these, too, order,
+# `sum_of`, `less`, `quotient` and `remainder` mean what they say.
+
+
+def sum_of(*terms: Word) -> Word:
+    """The sum of natural numbers."""
+    return sum(terms[1:], start=terms[0])
+
+
+def less(left: Word, right: Word) -> Word:
+    """The difference of natural numbers, the second at most the first."""
+    return left - right
+
+
+def tally(*conditions: Bool) -> Word:
+    """How many of some conditions hold, as a natural number."""
+    if any(map(is_symbolic, conditions)):
+        return z3.Sum(*(z3.If(truth(c), z3.IntVal(1), z3.IntVal(0)) for c in conditions))
+    return sum(map(bool, conditions))
 
 
 EXACT_WIDTH = 96
@@ -249,12 +268,14 @@ def bit(term: Word, place: Word) -> Bool:
 
 def remainder(term: Word, size: int) -> Word:
     """What is left of the exact number `term` after division by `size`, which is not 0."""
-    return z3.URem(term, size) if is_symbolic(term) else term % size
+    return z3.URem(term, size) if z3.is_bv(term) else term % size
 
 
 def quotient(term: Word, size: int) -> Word:
     """The exact number `term` divided by `size`, rounded down; `size` is not 0."""
-    return z3.UDiv(term, z3.BitVecVal(size, term.size())) if is_symbolic(term) else term // size
+    if z3.is_bv(term):
+        return z3.UDiv(term, z3.BitVecVal(size, term.size()))
+    return term / size if is_symbolic(term) else term // size
 
 
 def low_word(term: Word) -> Word:

@@ -1,7 +1,7 @@
 """The obligations of one subject: every (rule, case) against every invariant that speaks of it."""
 
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 from spec.assumptions import SERIAL_STEPS
@@ -19,6 +19,8 @@ class Subject:
 
     bridges: what follows of a well-formed state, proved once so that other proofs can lean on it.
     touched: the pages that a step's operands name. lemmas: further obligations.
+    plainly: among the states that show a case to be reached, those that are plain to build.
+    examples: a state and operands for a case, by rule and case, that a solver would not find.
     """
 
     id: str
@@ -29,6 +31,8 @@ class Subject:
     invariants: tuple[Invariant, ...]
     touched: Callable[[Any, Any], Sequence[Word]]
     lemmas: Callable[[], Sequence[Obligation]]
+    plainly: Callable[[Any], Bool] = lambda _state: True
+    examples: Mapping[tuple[str, str], tuple[Any, Any]] = field(default_factory=dict)
 
 
 def situation(subject: Subject, rule: Rule, world: World) -> tuple[Any, Any, tuple[Case, ...]]:
@@ -99,11 +103,12 @@ def kept_obligation(
     def ask(world: World) -> Query:
         state, op, cases = situation(subject, rule, world)
         p = world.word("p")
-        after = find(cases, case.name).state
+        # What is asked of the sets after the step is among the facts that are then supposed.
+        said = sentence(find(cases, case.name).state, p)
         points = [p, *subject.touched(state, op)]
         hypotheses = _supposing(subject, state, cases, case.name, world, points)
         hypotheses += [bridge(state, p) for bridge in subject.bridges]
-        return Query(hypotheses, [sentence(after, p)])
+        return Query(hypotheses, [said])
 
     claim = (sentence.__doc__ or "").strip()
     return Obligation(
@@ -131,13 +136,20 @@ def reached_obligation(subject: Subject, rule: Rule, case: Case) -> Obligation:
     def ask(world: World) -> Query:
         state, op, cases = situation(subject, rule, world)
         points = [world.word("p"), *subject.touched(state, op)]
-        return Query(_supposing(subject, state, cases, case.name, world, points), [])
+        supposed = _supposing(subject, state, cases, case.name, world, points)
+        return Query([*supposed, subject.plainly(state)], [])
+
+    def by_example(_world: World) -> Query:
+        state, op = subject.examples[rule.name, case.name]
+        points = [*subject.touched(state, op), *state.claimed.bounds]
+        said = [sentence(state, p) for sentence in subject.well_formed for p in points]
+        return Query([taken(rule(state, op), case.name), *said], [])
 
     return Obligation(
         f"{rule.id}.{case.name}/is_reached",
         f"Some step of {rule.name} takes the case {case.name}.",
         rule.source,
-        ask,
+        by_example if (rule.name, case.name) in subject.examples else ask,
         method="witness",
     )
 

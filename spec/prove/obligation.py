@@ -8,7 +8,7 @@ from typing import Any
 import z3
 
 from spec.assumptions import Assumption
-from spec.prove.solvers import ASK, Answer, Budget, text_of
+from spec.prove.solvers import ASK, Answer, Budget, reads, text_of
 from spec.prove.verdict import Result, Verdict, Witness
 from spec.prove.world import Concrete, Symbolic, World
 from spec.sources import Source
@@ -104,6 +104,7 @@ def prove(
     world = Symbolic()
     query = obligation.ask(world)
     possible, *goals = _texts(query)
+    solvers = [name for name in solvers if reads(name, (possible, *goals))]
     started = time.perf_counter()
     known = (cache or Cache({})).ask(possible, budget)
     heard = Heard(known, dict.fromkeys(solvers, "unsat"), rlimit=known.rlimit)
@@ -166,6 +167,8 @@ def _verdict(
 ) -> tuple[Verdict, str]:
     words = [word.split(":")[0] for word in answers.values()]
     must_agree = min(2, len(words))
+    if not words:
+        return Verdict.UNKNOWN, "no solver that was asked for knows numbers; ask z3 or cvc5"
     if "sat" in words and "unsat" in words:
         return Verdict.DISAGREE, f"the solvers disagree: {answers}"
     if possible == "unsat":

@@ -18,6 +18,9 @@ import z3
 PACKAGES = {"z3": "z3-solver", "bitwuzla": "bitwuzla", "cvc5": "cvc5"}
 NAMES = tuple(PACKAGES)
 LOGIC = "QF_UFBV"
+NUMBERS = "QF_UFLIA"
+READS = {LOGIC: NAMES, NUMBERS: ("z3", "cvc5")}
+"""Which solvers read a logic: bitwuzla knows no numbers but bit-vectors."""
 
 
 class MissingSolver(RuntimeError):
@@ -48,7 +51,14 @@ def text_of(assertions: Sequence[Any]) -> str:
     solver = z3.SimpleSolver()
     solver.add(*{term.get_id(): term for term in assertions}.values())
     body = solver.sexpr()
-    return f"(set-logic {LOGIC})\n{body}(check-sat)\n"
+    logic = NUMBERS if " Int)" in body else LOGIC
+    return f"(set-logic {logic})\n{body}(check-sat)\n"
+
+
+def reads(name: str, texts: Sequence[str]) -> bool:
+    """Whether a solver knows the logic of all of some texts."""
+    logics = {text[len("(set-logic ") : text.index(")")] for text in texts}
+    return all(name in READS[logic] for logic in logics)
 
 
 def ask_z3(text: str, budget: Budget) -> Answer:

@@ -12,7 +12,16 @@ from typing import Any, Protocol
 import z3
 
 from spec.invariant import StateSentence
-from spec.pages import Book, ListedPages, ListedWords, Pages, SymbolicPages, SymbolicWords, Words
+from spec.pages import (
+    Book,
+    ListedPages,
+    ListedWords,
+    Pages,
+    SymbolicNumbers,
+    SymbolicPages,
+    SymbolicWords,
+    Words,
+)
 from spec.rule import hints, kind
 from spec.tables import ListedTable, SymbolicTable, Table
 from spec.terms import WIDTH, Bits, Bool, KeySet, KeyTable, PageSet, Word, WordTable
@@ -24,6 +33,15 @@ class World(Protocol):
 
     def word(self, name: str) -> Word:
         """An arbitrary 64-bit word."""
+
+    def number(self, name: str) -> Word:
+        """An arbitrary natural number; that it is one is among the `facts`."""
+
+    def numbers(self, name: str) -> Words:
+        """An arbitrary table from numbers to numbers."""
+
+    def marks(self, name: str) -> Pages:
+        """An arbitrary set of numbers."""
 
     def flag(self, name: str) -> Bool:
         """An arbitrary truth value."""
@@ -93,10 +111,24 @@ class Symbolic:
     places: dict[str, list[Word]] = field(default_factory=dict)
     looked_at: list[Word] = field(default_factory=list)
     sets: dict[str, SymbolicPages] = field(default_factory=dict)
+    naturals: dict[str, Any] = field(default_factory=dict)
 
     def word(self, name: str) -> Word:
         """A 64-bit constant."""
         return z3.BitVec(name, WIDTH)
+
+    def number(self, name: str) -> Word:
+        """An integer constant, not below zero."""
+        self.naturals[name] = z3.Int(name)
+        return self.naturals[name]
+
+    def numbers(self, name: str) -> Words:
+        """A table by an uninterpreted function on integers."""
+        return SymbolicNumbers(self._function(name, z3.IntSort(), z3.IntSort()))
+
+    def marks(self, name: str) -> SymbolicPages:
+        """A set of integers by an uninterpreted predicate."""
+        return SymbolicPages(self._function(name, z3.BoolSort(), z3.IntSort()), self.book)
 
     def flag(self, name: str) -> Bool:
         """A Boolean constant."""
@@ -123,8 +155,9 @@ class Symbolic:
         """A table by an uninterpreted function."""
         return SymbolicTable(self._function(name, z3.BitVecSort(WIDTH)))
 
-    def _function(self, name: str, answers: Any) -> Callable[[Word], Any]:
-        function: Any = z3.Function(name, z3.BitVecSort(WIDTH), answers)
+    def _function(self, name: str, answers: Any, domain: Any = None) -> Callable[[Word], Any]:
+        domain = z3.BitVecSort(WIDTH) if domain is None else domain
+        function: Any = z3.Function(name, domain, answers)
         asked = self.places.setdefault(name, [])
 
         def of(place: Word) -> Any:
@@ -138,8 +171,8 @@ class Symbolic:
         return [sentence(q) for q in (*points, *self.book.places())]
 
     def facts(self, points: Sequence[Word]) -> list[Bool]:
-        """The instances of the book's facts."""
-        return self.book.instances(points)
+        """The instances of the book's facts, and that numbers are natural."""
+        return [*self.book.instances(points), *(n >= 0 for n in self.naturals.values())]
 
     def near(self, points: Sequence[Word]) -> list[Bool]:
         """The instances of the book's facts at `points` alone."""
@@ -165,6 +198,22 @@ class Concrete:
         """The model's number for a constant."""
         return self._number(z3.BitVec(name, WIDTH))
 
+    def number(self, name: str) -> int:
+        """The model's number for a constant."""
+        return self._number(z3.Int(name))
+
+    def numbers(self, name: str) -> Words:
+        """The model's numbers where the proof looked, zero elsewhere."""
+        spoken = self._spoken_of(name, z3.IntSort(), z3.IntSort())
+        return ListedTable({place: int(value.as_long()) for place, value in spoken})
+
+    def marks(self, name: str) -> ListedPages:
+        """The model's set where the proof looked, nothing elsewhere."""
+        made = ListedPages()
+        for place, value in self._spoken_of(name, z3.BoolSort(), z3.IntSort()):
+            made = made.with_range(place, place + 1, z3.is_true(value))
+        return made
+
     def flag(self, name: str) -> bool:
         """The model's truth value for a constant."""
         return bool(z3.is_true(self.model.eval(z3.Bool(name), model_completion=True)))
@@ -172,11 +221,12 @@ class Concrete:
     def _number(self, term: Any) -> int:
         return int(self.model.eval(term, model_completion=True).as_long())
 
-    def _spoken_of(self, name: str, answers: Any) -> Iterable[tuple[int, Any]]:
-        function: Any = z3.Function(name, z3.BitVecSort(WIDTH), answers)
+    def _spoken_of(self, name: str, answers: Any, domain: Any = None) -> Iterable[tuple[int, Any]]:
+        domain = z3.BitVecSort(WIDTH) if domain is None else domain
+        function: Any = z3.Function(name, domain, answers)
         places = {self._number(place) for place in self.symbolic.places.get(name, [])}
         for place in sorted(places):
-            at = function(z3.BitVecVal(place, WIDTH))
+            at = function(domain.cast(place))
             yield place, self.model.eval(at, model_completion=True)
 
     def pages(self, name: str, span: tuple[Word, Word]) -> ListedPages:

@@ -16,6 +16,7 @@ from typing import Annotated, Any
 from spec.rule import Case, Cases, rule
 from spec.sources import apm2, coconut, decision
 from spec.terms import (
+    MASK,
     Bool,
     Count,
     Flag,
@@ -48,14 +49,20 @@ WORD_PAGES = 1 << WORD_SHIFT
 WORD_BYTES_SHIFT = 3
 LIMIT_GFN = 1 << (52 - PAGE_SHIFT)
 GFNS_IN_64_BITS = 1 << (64 - PAGE_SHIFT)
+ANY_RUNS = MASK
 
 
 @dataclass(frozen=True)
 class Policy:
-    """What implementations may choose: the most pages they track, and how a mixed 2 MiB is told."""
+    """What implementations may choose: the most pages they track, and how a mixed 2 MiB is told.
+
+    most_runs: how many runs a record that is kept as runs has room for (`validation.runs`); a
+    bitmap has room for any number.
+    """
 
     cap_pages: Count
     mixed_2m: Count
+    most_runs: Count = ANY_RUNS
 
 
 @dataclass(frozen=True)

@@ -278,8 +278,17 @@ def same_region(m: Moment) -> Bool:
     return all_of(
         t.base == s.base,
         t.pages == s.pages,
-        t.policy.cap_pages == s.policy.cap_pages,
-        t.policy.mixed_2m == s.policy.mixed_2m,
+        same_policy(m),
+    )
+
+
+def same_policy(m: Moment) -> Bool:
+    """The choices are what they were."""
+    was, made = m.before.policy, m.after.policy
+    return all_of(
+        made.cap_pages == was.cap_pages,
+        made.mixed_2m == was.mixed_2m,
+        made.most_runs == was.most_runs,
     )
 
 
@@ -318,13 +327,8 @@ def a_fresh_record_is_uniform(m: Moment, p: Word) -> Bool:
 @invariant(cite=definition("create"), rules=(create,), on="accepted")
 def a_region_is_what_was_asked(m: Moment, p: Word) -> Bool:
     """The new region is the one asked for, under the policy that was."""
-    t, policy = m.after, m.before.policy
-    return all_of(
-        t.base == m.op.base,
-        t.pages == m.op.pages,
-        t.policy.cap_pages == policy.cap_pages,
-        t.policy.mixed_2m == policy.mixed_2m,
-    )
+    t = m.after
+    return all_of(t.base == m.op.base, t.pages == m.op.pages, same_policy(m))
 
 
 @invariant(cite=coconut_pull(134), rules=(create,), on="accepted")

@@ -22,6 +22,7 @@ class Outcome(IntEnum):
     SLACK_SET = 12
     ABOVE_LIMIT = 13
     OVER_CAP = 14
+    OUT_OF_RUNS = 15
 
 
 @unique
