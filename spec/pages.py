@@ -309,6 +309,7 @@ class Book:
     facts: dict[tuple["SymbolicPages", int, int, bool], Uniform] = field(default_factory=dict)
     counters: dict["SymbolicPages", z3.FuncDeclRef] = field(default_factory=dict)
     run_counts: dict[int, tuple[Any, Any]] = field(default_factory=dict)
+    run_facts: list[Uniform] = field(default_factory=list)
     about_runs: list[Bool] = field(default_factory=list)
 
     def uniform(
@@ -354,7 +355,8 @@ class Book:
             for value in (True, False):
                 flag, odd = z3.Bool(f"{stem}_{value}"), z3.BitVec(f"odd_{stem}_{value}", WIDTH)
                 fact = Uniform(pages, first, stop, value, flag, odd)
-                self.about_runs += [fact.witnessed(), implies(flag, within(number, 1, 3))]
+                self.run_facts.append(fact)
+                self.about_runs.append(implies(flag, within(number, 1, 3)))
         return self.run_counts[said.get_id()][1]
 
     def places(self) -> list[Word]:
@@ -373,8 +375,8 @@ class Book:
 
     def instances(self, points: Iterable[Word]) -> list[Bool]:
         """Every fact, at each of `points` and at each fact's witness."""
-        facts = list(self.facts.values())
-        places = [*points, *self.places()]
+        facts = [*self.facts.values(), *self.run_facts]
+        places = [*points, *self.places(), *(fact.witness for fact in self.run_facts)]
         said = [f.witnessed() for f in facts] + [f.at(q) for f in facts for q in places]
         return said + self.about_runs
 
