@@ -119,7 +119,7 @@ def run_batches(
     seconds: where `batches` is given, only a backstop.
     """
     device, result = make_device(), BatchResult()
-    rules = [rule for rule in rules if rule.id in device.claims]
+    rules = [rule for rule in rules if rule.id in device.claims and rule.name in OPCODES]
     rng = np.random.Generator(np.random.PCG64(seed))
     at_once = hasattr(device, "load") and hasattr(device, "run")
     checked = _checked_at_once if at_once else _checked_one_by_one

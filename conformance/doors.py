@@ -24,7 +24,7 @@ from spec.prove.matrix import Subject, situation, well_formed
 from spec.prove.world import Concrete, Symbolic, record
 from spec.rule import Case, Rule, step, taken
 from spec.terms import MASK, truth
-from spec.validation.bitmap import Bitmap, Import, Policy, gfn, word_count
+from spec.validation.bitmap import ANY_RUNS, Bitmap, Import, Policy, gfn, word_count
 
 RLIMIT = 2_000_000
 """z3's budget for one aim, in its own units; counted, not timed, so that doors do not move."""
@@ -63,6 +63,7 @@ def _of(subject: Subject, rule: Rule, policy: Policy) -> Iterator[Door]:
     common = [
         state.policy.cap_pages == policy.cap_pages,
         state.policy.mixed_2m == policy.mixed_2m,
+        state.policy.most_runs == policy.most_runs,
         *well_formed(subject, state, world, points),
         *world.facts(points),
     ]
@@ -76,6 +77,25 @@ def _of(subject: Subject, rule: Rule, policy: Policy) -> Iterator[Door]:
                     name = f"{rule.id}.{case.name}#{len(seen)}"
                     seen.add(key)
                     yield Door(name, rule, case.name, start, asked_for, aim.name)
+                    if policy.most_runs != ANY_RUNS:
+                        yield from _cramped(rule, start, asked_for, name)
+
+
+def _cramped(rule: Rule, start: Bitmap, op: Any, name: str) -> Iterator[Door]:
+    """The same step where there is no room for more runs, or for one or two."""
+    first, stop = start.span()
+    span = asked(rule, op) or start.span()
+    low, high = (min(max(gfn(edge), first), stop) for edge in span)
+    pages = [*range(stop - 2, high + 1, -2), *range(first + 1, low - 2, 2)]
+    for spare in range(3):
+        target, claimed = start.policy.most_runs - spare, start.claimed
+        for page in pages:
+            if claimed.runs_in(first, stop) + 2 <= target:
+                claimed = claimed.with_range(page, page + 1, not claimed.has(page))
+        if claimed != start.claimed and target - claimed.runs_in(first, stop) in (0, 1):
+            cramped = replace(start, claimed=claimed)
+            case = step(rule, cramped, op).case
+            yield Door(f"{name}-{spare}", rule, case, cramped, op, f"{spare} runs to spare")
 
 
 def _models(base: list[Any], wanted: list[Aim]) -> Iterator[tuple[Aim, Any]]:

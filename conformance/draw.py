@@ -11,6 +11,7 @@ from conformance.packing import from_bytes
 from spec.pages import ListedWords
 from spec.rule import Rule
 from spec.validation.bitmap import (
+    ANY_RUNS,
     At,
     Between,
     Bitmap,
@@ -54,7 +55,8 @@ def draw_start(rng: np.random.Generator, lanes: int, width: int, policy: Policy)
     """A region within the policy's cap and a set of claimed frames for each lane."""
     pages = np.minimum(draw_pages(rng, lanes, width), U64(policy.cap_pages))
     base = draw_base(rng, lanes, pages)
-    rows = draw_rows(rng, lanes, width)
+    few = policy.most_runs != ANY_RUNS
+    rows = draw_runs(rng, lanes, width, policy) if few else draw_rows(rng, lanes, width)
     whole = LanePages(base, np.zeros_like(rows))
     inside = whole.masks(base, base + pages)
     return Bitmap(policy, base << U64(12), pages, LanePages(base, rows & inside))
@@ -94,6 +96,18 @@ def draw_rows(rng: np.random.Generator, lanes: int, width: int) -> Array:
     small, large = [0.15, 0.15, 0.15, 0.05, 0.15, 0.15, 0.1, 0.1], [0.05] * 6 + [0.35] * 2
     kind = rng.choice(len(kinds), lanes, p=large if width >= MANY_WORDS else small)
     return np.choose(kind[:, None], kinds)
+
+
+def draw_runs(rng: np.random.Generator, lanes: int, width: int, policy: Policy) -> Array:
+    """Words with no more runs than there is room for; in half of the lanes about as many."""
+    rows = np.zeros((lanes, width), U64)
+    bits = 64 * width
+    often = rng.choice([0.3, 1.0], lanes)
+    for _ in range(policy.most_runs - 1):
+        near = rng.integers(0, bits, lanes) & np.where(rng.random(lanes) < 0.5, -1, -64)
+        flip = np.where(rng.random(lanes) < often, near, bits).astype(U64)
+        rows ^= LanePages(np.zeros(lanes, U64), rows).masks(flip, U64(bits))
+    return rows
 
 
 # Operands

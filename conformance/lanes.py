@@ -113,6 +113,14 @@ class LanePages:
         found: Array = self.origin + word.astype(U64) * SIXTY_FOUR + place.astype(U64)
         return found
 
+    def runs_in(self, first: Any, stop: Any) -> Array:
+        """How many runs of alike pages `[first, stop)` has, for a set with no page outside it."""
+        carried = np.zeros_like(self.rows)
+        carried[:, 1:] = self.rows[:, :-1] >> U64(63)
+        flips = (self.rows ^ (self.rows << ONE | carried)) & self.masks(first, stop)
+        total: Array = np.bitwise_count(flips).sum(axis=1, dtype=U64) + ONE
+        return total
+
     def packed(self, origin: Any) -> LaneWords:
         """The set as words; `origin` is the lane's own wherever a rule asks."""
         del origin

@@ -2,9 +2,10 @@
 
 from typing import Any
 
+from conformance.builtin import subject_of
 from conformance.device import Answer
 from conformance.trace import expected_value
-from spec.catalogue import SUBJECTS, rules
+from spec.catalogue import rules
 from spec.pages import ListedPages
 from spec.rule import step
 from spec.validation.bitmap import Bitmap, Policy
@@ -17,7 +18,7 @@ class Oracle:
 
     def __init__(self, policy: Policy) -> None:
         self.policy = policy
-        self.claims = frozenset(rule.id for rule in SUBJECTS[0].rules)
+        self.claims = frozenset(rule.id for rule in subject_of(policy).rules)
         self.state = Bitmap(policy, 0, 0, ListedPages())
 
     def reset(self, start: Bitmap) -> None:

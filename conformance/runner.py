@@ -311,7 +311,8 @@ def _difference(
 
 
 def _row(rule: Rule, counts: dict[str, Reached], differences: Sequence[Difference]) -> RuleRow:
-    _, _, cases = situation(SUBJECTS[0], rule, Symbolic())
+    subject = next(s for s in SUBJECTS if rule in s.rules)
+    _, _, cases = situation(subject, rule, Symbolic())
     reached = {
         case.name: sum(count[rule.id, case.name] for count in counts.values()) for case in cases
     }

@@ -97,7 +97,10 @@ def _region(draw: Draw, policy: Policy, most_pages: int) -> Bitmap:
         case _:
             base = furthest
     base = min(base, furthest)
-    return Bitmap(policy, base << PAGE_SHIFT, pages, _claimed(draw, base, pages))
+    claimed = _claimed(draw, base, pages)
+    # An even number of boundaries makes whole runs; of so many there is room.
+    room = (policy.most_runs - 1) & ~1
+    return Bitmap(policy, base << PAGE_SHIFT, pages, ListedPages(claimed.bounds[:room]))
 
 
 def _size(draw: Draw, most: int) -> int:

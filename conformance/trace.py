@@ -19,7 +19,7 @@ from conformance.files import write_atomically
 from spec.catalogue import rules
 from spec.pages import ListedPages, PackedWords
 from spec.rule import Rule, step
-from spec.validation.bitmap import Bitmap, word_count
+from spec.validation.bitmap import ANY_RUNS, Bitmap, word_count
 from spec.validation.outcomes import Outcome
 
 SCHEMA = "svsm-conformance/trace/1"
@@ -143,7 +143,9 @@ def _value(value: int | tuple[int, ...]) -> str:
 
 
 def _choices(state: Bitmap) -> str:
-    return f"cap {state.policy.cap_pages:#x} pages, mixed told {name_of(state.policy.mixed_2m)}"
+    policy = state.policy
+    room = "any runs" if policy.most_runs == ANY_RUNS else f"at most {policy.most_runs} runs"
+    return f"cap {policy.cap_pages:#x} pages, {room}, mixed told {name_of(policy.mixed_2m)}"
 
 
 def _runs(pages: Any) -> str:

@@ -32,7 +32,7 @@ class Subject:
     touched: Callable[[Any, Any], Sequence[Word]]
     lemmas: Callable[[], Sequence[Obligation]]
     plainly: Callable[[Any], Bool] = lambda _state: True
-    examples: Mapping[tuple[str, str], tuple[Any, Any]] = field(default_factory=dict)
+    examples: Mapping[tuple[str, str], tuple[Any, Any]] = field(default_factory=dict, hash=False)
 
 
 def situation(subject: Subject, rule: Rule, world: World) -> tuple[Any, Any, tuple[Case, ...]]:
