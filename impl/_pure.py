@@ -5,62 +5,40 @@ It is for one thread at a time; the compiled twin takes turns by itself.
 
 from __future__ import annotations
 
-import operator
 from typing import TYPE_CHECKING, SupportsIndex, final
 
+from impl._checks import (
+    TOP,
+    bytes_of,
+    change_refusal,
+    create_refusal,
+    ones,
+    page_refusal,
+    put,
+    range_refusal,
+    run_batch,
+    settings,
+    state_words,
+    u64,
+    view_of,
+    words_for,
+)
+from impl._pure_runs import RunTracker
 from impl.abi import (
-    ADDRESS_LIMIT,
     DEFAULT_MAX_PAGES,
-    MAX_PAGES,
     PAGE_2M,
     PAGE_4K,
     RANGE_ALL,
     RANGE_MIXED,
     RANGE_NONE,
     WORD_BITS,
-    Opcode,
     Status,
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from _typeshed import ReadableBuffer, WriteableBuffer
 
-_TOP = 2**64
-
-
-def _u64(value: SupportsIndex) -> int:
-    number = operator.index(value)
-    if not 0 <= number < _TOP:
-        raise OverflowError(f"{number} does not fit in an unsigned 64-bit integer")
-    return number
-
-
-def _words_for(pages: int) -> int:
-    return -(-pages // WORD_BITS)
-
-
-def _view(
-    name: str, data: ReadableBuffer, formats: str, ndim: int, writable: bool = True
-) -> memoryview:
-    """`data` as a C-contiguous view of 64-bit items, refused as the compiled twin refuses it."""
-    view = memoryview(data)
-    if view.itemsize != 8 or view.format.removeprefix("@") not in tuple(formats):
-        raise ValueError(f"{name} has items of format {view.format!r}, must be one of {formats}")
-    if view.ndim != ndim or not view.c_contiguous:
-        raise ValueError(f"{name} must be C-contiguous with {ndim} dimension(s)")
-    if writable and view.readonly:
-        raise ValueError(f"{name} is read-only")
-    return view
-
-
-def _columns(view: memoryview) -> int:
-    return view.shape[1] if view.shape else 0
-
-
-def _bytes_of(view: memoryview) -> memoryview:
-    return view.cast("B") if view.nbytes else memoryview(bytearray())
+__all__ = ["EmptyCall", "PlainWords", "RunTracker", "ValidationBitmap"]
 
 
 @final
@@ -84,12 +62,7 @@ class ValidationBitmap:
         max_pages: SupportsIndex = DEFAULT_MAX_PAGES,
         mixed_2m: SupportsIndex = Status.MIXED,
     ) -> None:
-        cap, mixed = operator.index(max_pages), operator.index(mixed_2m)
-        if not 1 <= cap <= MAX_PAGES:
-            raise ValueError(f"max_pages is {cap}, must be 1 to {MAX_PAGES}")
-        if mixed not in (Status.MIXED, Status.SIZE_MISMATCH):
-            raise ValueError(f"mixed_2m is {mixed}, must be MIXED (8) or SIZE_MISMATCH (9)")
-        self._max_pages, self._mixed_2m = cap, Status(mixed)
+        self._max_pages, self._mixed_2m = settings(max_pages, mixed_2m)
         self._base = self._pages = 0
         self._bytes = bytearray()
 
@@ -126,27 +99,18 @@ class ValidationBitmap:
         above 2**52), OVER_CAP; the first that applies.
         Raises: MemoryError, with the old region intact.
         """
-        base, pages, claimed = _u64(base), _u64(pages), _u64(claimed)
-        end = base + PAGE_4K * pages
-        if base % PAGE_4K:
-            return -Status.MISALIGNED
-        if pages == 0:
-            return -Status.EMPTY
-        if end >= _TOP:
-            return -Status.WRAPS
-        if end > ADDRESS_LIMIT:
-            return -Status.ABOVE_LIMIT
-        if pages > self._max_pages:
-            return -Status.OVER_CAP
-        fresh = bytearray(8 * _words_for(pages))
+        base, pages, claimed = u64(base), u64(pages), u64(claimed)
+        if refusal := create_refusal(base, pages, self._max_pages):
+            return refusal
+        fresh = bytearray(8 * words_for(pages))
         self._base, self._pages, self._bytes = base, pages, fresh
         if claimed:
-            self._put(0, pages, True)
+            put(self._bytes, 0, pages, True)
         return len(self._bytes)
 
     def fill(self, claimed: SupportsIndex) -> int:
         """0, when every page of the region is claimed, or with `claimed` 0 unclaimed."""
-        self._put(0, self._pages, bool(_u64(claimed)))
+        put(self._bytes, 0, self._pages, bool(u64(claimed)))
         return 0
 
     def claim_4k(self, gpa: SupportsIndex) -> int:
@@ -154,36 +118,36 @@ class ValidationBitmap:
 
         Refuses: MISALIGNED, WRAPS, OUTSIDE, ALREADY_CLAIMED; the first that applies.
         """
-        return self._page_step(_u64(gpa), PAGE_4K, True)
+        return self._page_step(u64(gpa), PAGE_4K, True)
 
     def release_4k(self, gpa: SupportsIndex) -> int:
         """0, when the claimed 4 KiB page at `gpa` is now unclaimed.
 
         Refuses: MISALIGNED, WRAPS, OUTSIDE, NOT_CLAIMED; the first that applies.
         """
-        return self._page_step(_u64(gpa), PAGE_4K, False)
+        return self._page_step(u64(gpa), PAGE_4K, False)
 
     def claim_2m(self, gpa: SupportsIndex) -> int:
         """0, when the 512 unclaimed pages of the 2 MiB page at `gpa` are now claimed.
 
         Refuses: MISALIGNED, WRAPS, OUTSIDE, ALREADY_CLAIMED, `mixed_2m`; the first that applies.
         """
-        return self._page_step(_u64(gpa), PAGE_2M, True)
+        return self._page_step(u64(gpa), PAGE_2M, True)
 
     def release_2m(self, gpa: SupportsIndex) -> int:
         """0, when the 512 claimed pages of the 2 MiB page at `gpa` are now unclaimed.
 
         Refuses: MISALIGNED, WRAPS, OUTSIDE, NOT_CLAIMED, `mixed_2m`; the first that applies.
         """
-        return self._page_step(_u64(gpa), PAGE_2M, False)
+        return self._page_step(u64(gpa), PAGE_2M, False)
 
     def query(self, gpa: SupportsIndex) -> int:
         """1 if the 4 KiB page at `gpa` is claimed, else 0.
 
         Refuses: MISALIGNED, WRAPS, OUTSIDE; the first that applies.
         """
-        gpa = _u64(gpa)
-        return self._page_refusal(gpa, PAGE_4K) or self._bits(*self._indices(gpa, gpa + PAGE_4K))
+        gpa = u64(gpa)
+        return self._page_refusal(gpa) or self._bits(*self._indices(gpa, gpa + PAGE_4K))
 
     def claim_range(self, first: SupportsIndex, stop: SupportsIndex) -> int:
         """0, when the unclaimed pages from `first` up to `stop` are now claimed.
@@ -191,7 +155,7 @@ class ValidationBitmap:
         Refuses: MISALIGNED, REVERSED, EMPTY, OUTSIDE, ALREADY_CLAIMED, MIXED; the first that
         applies.
         """
-        first, stop = _u64(first), _u64(stop)
+        first, stop = u64(first), u64(stop)
         return self._range_refusal(first, stop) or self._change(first, stop, True, Status.MIXED)
 
     def release_range(self, first: SupportsIndex, stop: SupportsIndex) -> int:
@@ -199,7 +163,7 @@ class ValidationBitmap:
 
         Refuses: MISALIGNED, REVERSED, EMPTY, OUTSIDE, NOT_CLAIMED, MIXED; the first that applies.
         """
-        first, stop = _u64(first), _u64(stop)
+        first, stop = u64(first), u64(stop)
         return self._range_refusal(first, stop) or self._change(first, stop, False, Status.MIXED)
 
     def test_range(self, first: SupportsIndex, stop: SupportsIndex) -> int:
@@ -207,7 +171,7 @@ class ValidationBitmap:
 
         Refuses: MISALIGNED, REVERSED, EMPTY, OUTSIDE; the first that applies.
         """
-        first, stop = _u64(first), _u64(stop)
+        first, stop = u64(first), u64(stop)
         return self._range_refusal(first, stop) or self._state(*self._indices(first, stop))
 
     def count(self, first: SupportsIndex, stop: SupportsIndex) -> int:
@@ -215,7 +179,7 @@ class ValidationBitmap:
 
         Refuses: MISALIGNED, REVERSED, EMPTY, OUTSIDE; the first that applies.
         """
-        first, stop = _u64(first), _u64(stop)
+        first, stop = u64(first), u64(stop)
         refusal = self._range_refusal(first, stop)
         return refusal or self._bits(*self._indices(first, stop)).bit_count()
 
@@ -224,11 +188,11 @@ class ValidationBitmap:
 
         Refuses: MISALIGNED, REVERSED, EMPTY, OUTSIDE, NONE_UNCLAIMED; the first that applies.
         """
-        first, stop = _u64(first), _u64(stop)
+        first, stop = u64(first), u64(stop)
         if refusal := self._range_refusal(first, stop):
             return refusal
         begin, end = self._indices(first, stop)
-        unclaimed = ~self._bits(begin, end) & _ones(end - begin)
+        unclaimed = ~self._bits(begin, end) & ones(end - begin)
         if not unclaimed:
             return -Status.NONE_UNCLAIMED
         return first + PAGE_4K * ((unclaimed & -unclaimed).bit_length() - 1)
@@ -241,7 +205,7 @@ class ValidationBitmap:
         Refuses: WRONG_LENGTH.
         Raises: TypeError or ValueError for a buffer of another kind.
         """
-        return self._export(_view("words", words, "QL", 1))
+        return self._export(view_of("words", words, "QL", 1))
 
     def import_words(self, words: ReadableBuffer) -> int:
         """0, when the bitmap holds exactly the bits of `words`.
@@ -251,7 +215,7 @@ class ValidationBitmap:
         Refuses: WRONG_LENGTH, then SLACK_SET for a bit beyond the region in the last word.
         Raises: TypeError or ValueError for a buffer of another kind.
         """
-        return self._import(_view("words", words, "QL", 1, writable=False))
+        return self._import(view_of("words", words, "QL", 1, writable=False))
 
     def words(self) -> bytes:
         """A copy of the packed words, little-endian, 8 * ceil(pages / 64) bytes."""
@@ -275,17 +239,8 @@ class ValidationBitmap:
 
         Raises: ValueError if the parts do not fit together, with the old state intact.
         """
-        base, pages = _u64(base), _u64(pages)
-        view = memoryview(words)
-        if base % PAGE_4K or base + PAGE_4K * pages > ADDRESS_LIMIT:
-            raise ValueError(f"base is {base}, must be a multiple of 4096, the end at most 2**52")
-        if pages > self._max_pages:
-            raise ValueError(f"pages is {pages}, must be at most {self._max_pages}")
-        if not view.c_contiguous or view.nbytes != 8 * _words_for(pages):
-            raise ValueError(f"words must be contiguous, of {8 * _words_for(pages)} bytes")
-        fresh = bytearray(view.tobytes())
-        if int.from_bytes(fresh[-8:], "little") >> (pages % WORD_BITS or WORD_BITS):
-            raise ValueError("words has a bit set beyond the region's last page")
+        base, pages = u64(base), u64(pages)
+        fresh = state_words(base, pages, words, self._max_pages)
         self._base, self._pages, self._bytes = base, pages, fresh
 
     def run(
@@ -308,50 +263,12 @@ class ValidationBitmap:
         Raises: ValueError, before anything runs, for a shape, an unknown opcode or an offset and
         length that leave `payload`; MemoryError as `create` does, the steps before it done.
         """
-        # A copy, so that steps that write into an overlapping buffer do not change the program.
-        view = _view("ops", ops, "QL", 2, writable=False)
-        steps = memoryview(_bytes_of(view).tobytes()).cast("Q").tolist() if view.nbytes else []
-        data = _view("payload", payload, "QL", 1)
-        answers = _view("results", results, "ql", 1)
-        rows = _view("snapshots", snapshots, "QL", 2)
-        n, width = len(view), _columns(rows)
-        if _columns(view) != 4 or len(answers) != n or len(rows) != n or width < 2:
-            raise ValueError(
-                f"ops {view.shape}, results {answers.shape} and snapshots {rows.shape} "
-                "must be (n, 4), (n,) and (n, 2 + w)"
-            )
-        program = [tuple(steps[i : i + 4]) for i in range(0, 4 * n, 4)]
-        for i, (opcode, a, b, _) in enumerate(program):
-            if opcode > Opcode.IMPORT_WORDS:
-                raise ValueError(f"ops[{i}] has opcode {opcode}, must be 0 to 13")
-            if opcode >= Opcode.EXPORT_WORDS and a + b > len(data):
-                raise ValueError(f"ops[{i}] leaves payload: words {a} to {a + b} of {len(data)}")
-        for i, (opcode, a, b, c) in enumerate(program):
-            answers[i] = self._step(opcode, a, b, c, data)
-            self._record(rows, i, width - 2)
-        return n
-
-    def _step(self, opcode: int, a: int, b: int, c: int, payload: memoryview) -> int:
-        if opcode == Opcode.CREATE:
-            return self.create(a, b, c)
-        if opcode == Opcode.EXPORT_WORDS:
-            return self._export(payload[a : a + b])
-        if opcode == Opcode.IMPORT_WORDS:
-            return self._import(payload[a : a + b])
-        if opcode in _ONE_ARGUMENT:
-            return _ONE_ARGUMENT[opcode](self, a)
-        return _TWO_ARGUMENTS[opcode](self, a, b)
-
-    def _record(self, rows: memoryview, i: int, room: int) -> None:
-        rows[i, 0], rows[i, 1] = self._base, self._pages
-        kept = memoryview(self._bytes).cast("Q") if self._bytes else memoryview(b"")
-        for j in range(room):
-            rows[i, 2 + j] = kept[j] if j < len(kept) else 0
+        return run_batch(self, ops, payload, results, snapshots)
 
     def _export(self, view: memoryview) -> int:
         if view.nbytes != len(self._bytes):
             return -Status.WRONG_LENGTH
-        _bytes_of(view)[:] = self._bytes
+        bytes_of(view)[:] = self._bytes
         return len(self._bytes) // 8
 
     def _import(self, view: memoryview) -> int:
@@ -363,39 +280,22 @@ class ValidationBitmap:
         self._bytes = fresh
         return 0
 
-    def _page_refusal(self, gpa: int, size: int) -> int:
-        if gpa % size:
-            return -Status.MISALIGNED
-        if gpa + size >= _TOP:
-            return -Status.WRAPS
-        if gpa < self._base or gpa + size > self._base + PAGE_4K * self._pages:
-            return -Status.OUTSIDE
-        return 0
-
-    def _range_refusal(self, first: int, stop: int) -> int:
-        if first % PAGE_4K or stop % PAGE_4K:
-            return -Status.MISALIGNED
-        if stop < first:
-            return -Status.REVERSED
-        if stop == first:
-            return -Status.EMPTY
-        if first < self._base or stop > self._base + PAGE_4K * self._pages:
-            return -Status.OUTSIDE
-        return 0
-
     def _page_step(self, gpa: int, size: int, claimed: bool) -> int:
-        refusal = self._page_refusal(gpa, size)
+        refusal = page_refusal(gpa, size, self._base, self._pages)
         return refusal or self._change(gpa, gpa + size, claimed, self._mixed_2m)
 
     def _change(self, first: int, stop: int, claimed: bool, mixed: Status) -> int:
         begin, end = self._indices(first, stop)
-        state = self._state(begin, end)
-        if state == RANGE_MIXED:
-            return -mixed
-        if state == (RANGE_ALL if claimed else RANGE_NONE):
-            return -(Status.ALREADY_CLAIMED if claimed else Status.NOT_CLAIMED)
-        self._put(begin, end, claimed)
-        return 0
+        refusal = change_refusal(self._state(begin, end), claimed, mixed)
+        if not refusal:
+            put(self._bytes, begin, end, claimed)
+        return refusal
+
+    def _page_refusal(self, gpa: int) -> int:
+        return page_refusal(gpa, PAGE_4K, self._base, self._pages)
+
+    def _range_refusal(self, first: int, stop: int) -> int:
+        return range_refusal(first, stop, self._base, self._pages)
 
     def _indices(self, first: int, stop: int) -> tuple[int, int]:
         return (first - self._base) // PAGE_4K, (stop - self._base) // PAGE_4K
@@ -403,41 +303,13 @@ class ValidationBitmap:
     def _bits(self, begin: int, end: int) -> int:
         """The pages with index in `[begin, end)` as one integer, the lowest page in bit 0."""
         covering = self._bytes[begin // 8 : -(-end // 8)]
-        return int.from_bytes(covering, "little") >> begin % 8 & _ones(end - begin)
+        return int.from_bytes(covering, "little") >> begin % 8 & ones(end - begin)
 
     def _state(self, begin: int, end: int) -> int:
         bits = self._bits(begin, end)
         if bits == 0:
             return RANGE_NONE
-        return RANGE_ALL if bits == _ones(end - begin) else RANGE_MIXED
-
-    def _put(self, begin: int, end: int, claimed: bool) -> None:
-        where = slice(begin // 8, -(-end // 8))
-        covering, mask = self._bytes[where], _ones(end - begin) << begin % 8
-        bits = int.from_bytes(covering, "little")
-        bits = bits | mask if claimed else bits & ~mask
-        self._bytes[where] = bits.to_bytes(len(covering), "little")
-
-
-def _ones(n: int) -> int:
-    return (1 << n) - 1
-
-
-_ONE_ARGUMENT: dict[int, Callable[[ValidationBitmap, int], int]] = {
-    Opcode.FILL: ValidationBitmap.fill,
-    Opcode.CLAIM_4K: ValidationBitmap.claim_4k,
-    Opcode.CLAIM_2M: ValidationBitmap.claim_2m,
-    Opcode.RELEASE_4K: ValidationBitmap.release_4k,
-    Opcode.RELEASE_2M: ValidationBitmap.release_2m,
-    Opcode.QUERY: ValidationBitmap.query,
-}
-_TWO_ARGUMENTS: dict[int, Callable[[ValidationBitmap, int, int], int]] = {
-    Opcode.CLAIM_RANGE: ValidationBitmap.claim_range,
-    Opcode.RELEASE_RANGE: ValidationBitmap.release_range,
-    Opcode.TEST_RANGE: ValidationBitmap.test_range,
-    Opcode.COUNT: ValidationBitmap.count,
-    Opcode.FIRST_UNCLAIMED: ValidationBitmap.first_unclaimed,
-}
+        return RANGE_ALL if bits == ones(end - begin) else RANGE_MIXED
 
 
 class EmptyCall:
@@ -445,7 +317,7 @@ class EmptyCall:
 
     def call(self, gpa: SupportsIndex) -> int:
         """0; costs what it costs to pass one uint64 in and one int64 out."""
-        _u64(gpa)
+        u64(gpa)
         return 0
 
 
@@ -456,17 +328,17 @@ class PlainWords:
     """
 
     def __init__(self, words: SupportsIndex) -> None:
-        size = 8 * _u64(words)
+        size = 8 * u64(words)
         if size == 0:
             raise ValueError("words is 0, must be 1 or more")
         self._bytes = bytearray(size)
 
     def write(self, byte: SupportsIndex) -> int:
         """0, when every byte is the low 8 bits of `byte`: one memset."""
-        self._bytes[:] = bytes([_u64(byte) & 0xFF]) * len(self._bytes)
+        self._bytes[:] = bytes([u64(byte) & 0xFF]) * len(self._bytes)
         return 0
 
     def read(self) -> int:
         """The sum of all words modulo 2**64, as an int64: one plain read of memory."""
-        total = sum(memoryview(self._bytes).cast("Q")) % _TOP
-        return total - _TOP if total >= _TOP // 2 else total
+        total = sum(memoryview(self._bytes).cast("Q")) % TOP
+        return total - TOP if total >= TOP // 2 else total

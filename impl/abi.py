@@ -17,6 +17,9 @@ MAX_PAGES: Final = ADDRESS_LIMIT // PAGE_4K
 
 # The default cap on one region: 1 TiB of guest, 32 MiB of bitmap.
 DEFAULT_MAX_PAGES: Final = 2**28
+# The default cap on a tracker's runs: at most about 2 MiB of memory.
+DEFAULT_MAX_RUNS: Final = 2**17
+MAX_RUNS: Final = 2**40
 
 WORD_BITS: Final = 64
 # What `test_range` answers: no page is claimed, every page is, some are.
@@ -43,6 +46,7 @@ class Status(IntEnum):
     SLACK_SET = 12
     ABOVE_LIMIT = 13
     OVER_CAP = 14
+    OUT_OF_RUNS = 15
 
 
 class Opcode(IntEnum):

@@ -59,7 +59,8 @@ def test_walks_agree_with_the_definition_and_meet_every_refusal(k: ModuleType) -
         cap = (2000, 600)[seed // 2 % 2]
         bitmap = k.ValidationBitmap(max_pages=cap, mixed_2m=mixed)
         met |= run_both(bitmap, Definition(cap, mixed), seed, 500)
-    assert met == {-status for status in Status if status}
+    # A bitmap has no runs to be out of.
+    assert met == {-status for status in Status if status} - {-Status.OUT_OF_RUNS}
 
 
 @pytest.mark.parametrize(
