@@ -31,11 +31,7 @@ from spec.validation.bitmap import (
     WORD_PAGES,
     Bitmap,
     Import,
-    claim_2m,
-    export_words,
     gfn,
-    import_words,
-    release_2m,
     word_count,
 )
 
@@ -46,7 +42,7 @@ SMALL_CREATE_PAGES = 1 << 16
 SMALL_WORDS = 1 << 10
 """The most words that a door's step hands over or has room for, as a device must hold them."""
 
-ON_2M = (claim_2m, release_2m)
+ON_2M = ("claim_2m", "release_2m")
 COMPARISONS = frozenset(
     {
         z3.Z3_OP_EQ,
@@ -69,7 +65,7 @@ class Aim(NamedTuple):
 def asked(rule: Rule, op: Any) -> tuple[Word, Word] | None:
     """The byte range that a step's operands name, where they name one."""
     if hasattr(op, "gpa"):
-        return op.gpa, plus(op.gpa, PAGE_2M if rule in ON_2M else PAGE_4K)
+        return op.gpa, plus(op.gpa, PAGE_2M if rule.name in ON_2M else PAGE_4K)
     return (op.first, op.stop) if hasattr(op, "first") else None
 
 
@@ -78,7 +74,7 @@ def bounds(rule: Rule, case: Case, state: Bitmap, op: Any) -> Iterator[Bool]:
     yield at_most(state.pages, SMALL_PAGES)
     if hasattr(op, "pages") and is_accepted(rule, case):
         yield at_most(op.pages, SMALL_CREATE_PAGES)
-    if rule in (export_words, import_words):
+    if hasattr(op, "length"):
         yield at_most(op.length, SMALL_WORDS)
 
 

@@ -86,6 +86,7 @@ def make_batch(
     rng: np.random.Generator, rules: Sequence[Rule], shape: tuple[int, int], policy: Policy
 ) -> Batch:
     """Draw a batch and run the rules on it."""
+    rules = [rule for rule in rules if rule.name in OPCODES]
     start = draw_start(rng, *shape, policy)
     state, chosen, ops, done = start, [], [], []
     seen: dict[type, Drawn] = {}

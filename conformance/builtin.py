@@ -14,9 +14,7 @@ import numpy as np
 
 from conformance.device import Answer, DeviceError, DeviceFault
 from conformance.packing import from_bytes, state_bytes
-from spec.catalogue import SUBJECTS
-from spec.prove.matrix import Subject
-from spec.validation import runs
+from spec.catalogue import subject_of
 from spec.validation.bitmap import ANY_RUNS, Bitmap, Policy
 from spec.validation.outcomes import Outcome
 
@@ -125,12 +123,6 @@ def _arguments(name: str, op: Any) -> tuple[Any, ...]:
     if name == "import_words":
         return (np.array(op.words.first(op.length), np.uint64),)
     return tuple(vars(op).values())
-
-
-def subject_of(policy: Policy) -> Subject:
-    """The rules for devices of a policy: those of the bitmap, or of a record kept as runs."""
-    as_runs = policy.most_runs != ANY_RUNS
-    return next(s for s in SUBJECTS if (s.id == runs.AREA) == as_runs)
 
 
 def outcomes() -> dict[int, int]:

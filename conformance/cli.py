@@ -75,7 +75,7 @@ def main_job(
         Where traces of divergences are written.
     """
     from conformance import memmap as maps
-    from conformance.builtin import BUILTIN_POLICY
+    from conformance.builtin import BUILTIN_POLICY, RUNS_POLICY
     from conformance.layout import lay_out, layout_table
 
     out, began = stdout(), time.monotonic()
@@ -313,10 +313,10 @@ def fill(folder: Path) -> int:
         The directory to write them into.
     """
     from conformance import vectors
-    from conformance.builtin import BUILTIN_POLICY
+    from conformance.builtin import BUILTIN_POLICY, RUNS_POLICY
 
     with meter("vectors"):
-        written = vectors.fill(folder, BUILTIN_POLICY)
+        written = vectors.fill(folder, BUILTIN_POLICY, RUNS_POLICY)
     stdout().print(f"{written} vectors in {folder}", markup=False)
     return 0
 

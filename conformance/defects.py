@@ -11,9 +11,9 @@ import time
 import tomllib
 from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
+from dataclasses import replace
 from functools import cache, partial
 from importlib.resources import files
-from importlib.util import find_spec
 from itertools import pairwise
 from multiprocessing import get_context
 from types import ModuleType
@@ -22,26 +22,48 @@ import msgspec
 
 from conformance import vectors
 from conformance.batch import run_batches
-from conformance.builtin import BUILTIN_POLICY, Builtin, device_of
+from conformance.builtin import BUILTIN_POLICY, RUNS_POLICY, Builtin, device_of
 from conformance.device import DeviceError
 from conformance.doors import doors
 from conformance.walk import walk
+from spec.catalogue import subject_of
 from spec.prove.matrix import Subject, matrix
 from spec.prove.obligation import Cache, Obligation, prove
 from spec.prove.solvers import Budget
-from spec.prove.variant import BITMAP, TextEdit, changed_text, only_rules, source_of, variant
+from spec.prove.variant import (
+    BITMAP,
+    RUNS,
+    RUNS_LEMMAS,
+    TextEdit,
+    changed_text,
+    edited_sources,
+    executed,
+    only_rules,
+    source_of,
+    variant,
+)
 from spec.prove.verdict import Verdict
-from spec.validation.bitmap import AREA, RULES, Policy
+from spec.validation import runs
+from spec.validation.bitmap import AREA, Policy
 
 TWIN = "impl._pure"
+TWINS = ("impl._checks", "impl._pure_runs", TWIN)
+"""The modules of the plain twin, each after those it imports."""
+WHERE = (TWIN, "impl._checks", "impl._pure_runs")
+"""Where an edit is looked for first."""
 CATALOGUE = "defects.toml"
 SEED = 0
 MOST_BATCHES = 40
 EXAMPLES = 100
 SOME = 16
 BUDGET_SECONDS = 3.0
-SMALL_POLICY = Policy(cap_pages=1000, mixed_2m=BUILTIN_POLICY.mixed_2m)
+SMALL_CAP = 1000
 """A cap that a batch can stand on; the usual one is 32 MiB of bitmap away."""
+
+
+POLICIES = {AREA: BUILTIN_POLICY, runs.AREA: RUNS_POLICY}
+SPEC = {AREA: (BITMAP,), runs.AREA: (RUNS, RUNS_LEMMAS)}
+"""Where an edit of the rules of an area is looked for."""
 
 
 class Change(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -56,7 +78,7 @@ class Defect(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     breaks: the name of the sentence that it no longer keeps. rules: the names of the rules in
     which it shows. rule: edits of the rules' text. code: edits of the plain twin's text. origin:
-    where it was seen; empty where it was only thought of.
+    where it was seen; empty where it was only thought of. area: whose rules they are.
     """
 
     id: str
@@ -66,6 +88,12 @@ class Defect(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     rule: tuple[Change, ...]
     code: tuple[Change, ...]
     origin: str = "no report is known"
+    area: str = AREA
+
+    @property
+    def policy(self) -> Policy:
+        """The choices of the devices that have it."""
+        return POLICIES[self.area]
 
 
 def _read() -> tuple[Defect, ...]:
@@ -98,18 +126,33 @@ def defect(defect_id: str) -> Defect:
 
 
 def changed_rules(found: Defect) -> Subject:
-    """The bitmap's subject with the defect in its rules.
+    """The subject of the defect's area with the defect in its rules.
 
     Raises: EditError where an edit does not fit.
     """
-    return variant([TextEdit(BITMAP, c.old, c.new) for c in found.rule], AREA)
+    return variant(_edits(found), found.area)
+
+
+def _edits(found: Defect) -> list[TextEdit]:
+    modules = SPEC[found.area]
+
+    def home(text: str) -> str:
+        return next((name for name in modules if text in source_of(name)), modules[0])
+
+    return [TextEdit(home(change.old), change.old, change.new) for change in found.rule]
 
 
 def obligations(found: Defect) -> tuple[Obligation, ...]:
     """The obligations of the changed rules that the defect says it breaks."""
-    subject = changed_rules(found)
-    named = [rule.id for rule in subject.rules if rule.name in found.rules]
-    asked = matrix(only_rules(subject, named))
+    edits = _edits(found)
+    if {edit.module for edit in edits} == {RUNS_LEMMAS}:
+        text = edited_sources(edits)[RUNS_LEMMAS]
+        made = executed(RUNS_LEMMAS, compile(text, RUNS_LEMMAS, "exec"), {})
+        asked: Sequence[Obligation] = made.LEMMAS.found
+    else:
+        subject = changed_rules(found)
+        named = [rule.id for rule in subject.rules if rule.name in found.rules]
+        asked = tuple(matrix(only_rules(subject, named)))
     return tuple(o for o in asked if o.id.partition("/")[2] == found.breaks)
 
 
@@ -118,18 +161,21 @@ def changed_module(found: Defect) -> ModuleType:
 
     Raises: EditError where an edit does not fit.
     """
-    text = source_of(TWIN)
+    texts = {name: source_of(name) for name in TWINS}
     for change in found.code:
-        text = changed_text(text, change.old, change.new, TWIN)
-    module = ModuleType(f"{TWIN}_with_{found.id}")
-    spec = find_spec(TWIN)
-    module.__file__ = spec.origin if spec else None
-    exec(compile(text, f"<{TWIN} with {found.id}>", "exec"), module.__dict__)
-    return module
+        order = WHERE if found.area == AREA else reversed(WHERE)
+        name = next((name for name in order if change.old in texts[name]), TWIN)
+        texts[name] = changed_text(texts[name], change.old, change.new, name)
+    made: dict[str, ModuleType] = {}
+    for name, text in texts.items():
+        made[name] = executed(name, compile(text, f"<{name} with {found.id}>", "exec"), made)
+    return made[TWIN]
 
 
-def device(defect_id: str, policy: Policy = BUILTIN_POLICY) -> Builtin:
+def device(defect_id: str, policy: Policy | None = None) -> Builtin:
     """The known-bad device with an id.
+
+    policy: in place of what devices of its area choose.
 
     Raises: DeviceError where there is no such defect; EditError where an edit does not fit.
     """
@@ -137,7 +183,7 @@ def device(defect_id: str, policy: Policy = BUILTIN_POLICY) -> Builtin:
         found = defect(defect_id)
     except KeyError as error:
         raise DeviceError(str(error.args[0])) from error
-    return device_of(changed_module(found), f"defect:{defect_id}", policy)
+    return device_of(changed_module(found), f"defect:{defect_id}", policy or found.policy)
 
 
 class Kill(msgspec.Struct, frozen=True, kw_only=True):
@@ -176,16 +222,19 @@ def _refutes(obligation: Obligation, asked: Cache) -> bool:
     return prove(obligation, ("z3",), Budget(), asked).verdict == Verdict.REFUTED
 
 
-def is_found_in_bulk(make: Callable[[Policy], Builtin], budget: float) -> bool:
+def is_found_in_bulk(
+    make: Callable[[Policy], Builtin], budget: float, policy: Policy = BUILTIN_POLICY
+) -> bool:
     """Whether random traces find a device wrong: batches first, and walks where those do not.
 
     budget: seconds for the batches of one policy.
     """
-    for policy in (SMALL_POLICY, BUILTIN_POLICY):
-        if run_batches(partial(make, policy), RULES, SEED, budget, MOST_BATCHES).failures:
+    rules = subject_of(policy).rules
+    for tried in (replace(policy, cap_pages=SMALL_CAP), policy):
+        if run_batches(partial(make, tried), rules, SEED, budget, MOST_BATCHES).failures:
             return True
-    opened = doors(BUILTIN_POLICY)
-    return bool(walk(partial(make, BUILTIN_POLICY), RULES, SEED, EXAMPLES, opened).findings)
+    opened = doors(policy, frozenset(rule.id for rule in rules))
+    return bool(walk(partial(make, policy), rules, SEED, EXAMPLES, opened).findings)
 
 
 def is_found_by_vectors(found: Defect, made: Sequence[vectors.Vector]) -> bool:
@@ -204,9 +253,9 @@ def kill(defect_id: str, budget: float = BUDGET_SECONDS) -> Kill:
     moments = [time.perf_counter()]
     proved = is_refuted(found)
     moments.append(time.perf_counter())
-    conforms = is_found_in_bulk(partial(device, defect_id), budget)
+    conforms = is_found_in_bulk(partial(device, defect_id), budget, found.policy)
     moments.append(time.perf_counter())
-    seen = is_found_by_vectors(found, _vectors())
+    seen = is_found_by_vectors(found, _vectors(found.policy))
     moments.append(time.perf_counter())
     spent = [round(after - before, 3) for before, after in pairwise(moments)]
     return Kill(
@@ -222,8 +271,8 @@ def kill(defect_id: str, budget: float = BUDGET_SECONDS) -> Kill:
 
 
 @cache
-def _vectors() -> list[vectors.Vector]:
-    return vectors.make(BUILTIN_POLICY)
+def _vectors(policy: Policy) -> list[vectors.Vector]:
+    return vectors.make(policy)
 
 
 def kill_matrix(

@@ -18,14 +18,17 @@ from typing import Any
 import z3
 
 from conformance.aims import Aim, aims, asked, bounds, facts
-from spec.catalogue import SUBJECTS
+from spec.catalogue import subject_of
 from spec.pages import ListedWords
 from spec.prove.matrix import Subject, situation, well_formed
 from spec.prove.world import Concrete, Symbolic, record
 from spec.rule import Case, Rule, step, taken
 from spec.terms import MASK, truth
+from spec.validation import runs
 from spec.validation.bitmap import ANY_RUNS, Bitmap, Import, Policy, gfn, word_count
 
+EVERY = 16
+"""Of so many starts one is gone on from as a bitmap."""
 RLIMIT = 2_000_000
 """z3's budget for one aim, in its own units; counted, not timed, so that doors do not move."""
 WORDS_OF_A_PATTERN = (0xF0F0_F0F0_F0F0_F0F0, 0x8000_0000_0000_0001, MASK, 0, 0x5555_5555_5555_5555)
@@ -45,8 +48,32 @@ class Door:
 
 def doors(policy: Policy, rules: frozenset[str] | None = None) -> tuple[Door, ...]:
     """The doors of every rule, or of some, for devices that choose `policy`, in a fixed order."""
-    ids = [(s, rule) for s in SUBJECTS for rule in s.rules if rules is None or rule.id in rules]
-    return tuple(door for subject, rule in ids for door in _made(subject, rule, policy))
+    subject = subject_of(policy)
+    if subject.id == runs.AREA:
+        return tuple(door for door in _of_runs(policy) if rules is None or door.rule.id in rules)
+    wanted = [rule for rule in subject.rules if rules is None or rule.id in rules]
+    return tuple(door for rule in wanted for door in _made(subject, rule, policy))
+
+
+@cache
+def _of_runs(policy: Policy) -> tuple[Door, ...]:
+    return tuple(_kept_as_runs(policy))
+
+
+def _kept_as_runs(policy: Policy) -> Iterator[Door]:
+    """The bitmap's doors for a record kept as runs, each also where there is little room."""
+    by_name = {rule.name: rule for rule in runs.RULES}
+    fitting = 0
+    for door in doors(replace(policy, most_runs=ANY_RUNS)):
+        rule, start = by_name[door.rule.name], replace(door.start, policy=policy)
+        if runs.runs_of(start) <= policy.most_runs:
+            name = f"{rule.id}.{door.id.rpartition('.')[2]}"
+            yield Door(name, rule, step(rule, start, door.op).case, start, door.op, door.aim)
+            yield from _cramped(rule, start, door.op, name)
+            if fitting % EVERY == 0:
+                switched = f"{runs.switch.id}.switched#{fitting // EVERY}"
+                yield Door(switched, runs.switch, "switched", start, runs.Nothing(), door.aim)
+            fitting += 1
 
 
 @cache
@@ -77,8 +104,6 @@ def _of(subject: Subject, rule: Rule, policy: Policy) -> Iterator[Door]:
                     name = f"{rule.id}.{case.name}#{len(seen)}"
                     seen.add(key)
                     yield Door(name, rule, case.name, start, asked_for, aim.name)
-                    if policy.most_runs != ANY_RUNS:
-                        yield from _cramped(rule, start, asked_for, name)
 
 
 def _cramped(rule: Rule, start: Bitmap, op: Any, name: str) -> Iterator[Door]:
@@ -86,7 +111,9 @@ def _cramped(rule: Rule, start: Bitmap, op: Any, name: str) -> Iterator[Door]:
     first, stop = start.span()
     span = asked(rule, op) or start.span()
     low, high = (min(max(gfn(edge), first), stop) for edge in span)
-    pages = [*range(stop - 2, high + 1, -2), *range(first + 1, low - 2, 2)]
+    far = 4 * start.policy.most_runs
+    after = range(stop - 2, max(high + 1, stop - far), -2)
+    pages = [*after, *range(first + 1, min(low - 2, first + far), 2)]
     for spare in range(3):
         target, claimed = start.policy.most_runs - spare, start.claimed
         for page in pages:

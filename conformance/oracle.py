@@ -2,10 +2,9 @@
 
 from typing import Any
 
-from conformance.builtin import subject_of
 from conformance.device import Answer
 from conformance.trace import expected_value
-from spec.catalogue import rules
+from spec.catalogue import rules, subject_of
 from spec.pages import ListedPages
 from spec.rule import step
 from spec.validation.bitmap import Bitmap, Policy

@@ -32,11 +32,11 @@ from conformance.isolate import DeviceCrash, crashing_door, in_child
 from conformance.protocol import run as svsm
 from conformance.regions import region_trace
 from conformance.trace import Finding, Reached, Steps, judge, save, trace_of
-from spec.catalogue import SUBJECTS, model_rules, rules
+from spec.catalogue import SUBJECTS, model_rules, rules, subject_of
 from spec.prove.matrix import situation
 from spec.prove.world import Symbolic
 from spec.rule import Rule
-from spec.validation.bitmap import Bitmap
+from spec.validation.bitmap import Bitmap, Policy
 
 MOST_DIFFERENCES = 5
 
@@ -90,6 +90,12 @@ def chosen(only: str) -> list[str]:
     if not found and not fnmatch.filter(model_rules(), only):
         raise NoSuchRule(f"--only {only}: no rule matches; try 'validation.bitmap.claim_*'")
     return found
+
+
+def applying(only: str, policy: Policy) -> list[str]:
+    """The ids that match of the rules for devices of a policy: a bitmap's, or a run tracker's."""
+    own = {rule.id for rule in subject_of(policy).rules}
+    return [i for i in chosen(only) if i in own]
 
 
 def run(
@@ -205,7 +211,7 @@ def _isolated_svsm(task: Task) -> DeviceReport:
 def _crash_report(task: Task, said: str) -> DeviceReport:
     """The report on a device whose process died: the step that does it, if one step does."""
     made = find_device(task.device)()
-    ids = [i for i in chosen(task.only) if i in made.claims]
+    ids = [i for i in applying(task.only, made.policy) if i in made.claims]
     found = crashing_door(task.device, made.policy, ids)
     differences = []
     if found is not None:
@@ -218,7 +224,7 @@ def _crash_report(task: Task, said: str) -> DeviceReport:
         device=made.name,
         twin_note=task.device,
         rules=[],
-        not_claimed=[i for i in chosen(task.only) if i not in made.claims],
+        not_claimed=[i for i in applying(task.only, made.policy) if i not in made.claims],
         differences=differences,
         speed=Speed(batch=0, step_by_step=0),
         crash=said,
@@ -241,7 +247,7 @@ def run_device(task: Task, progress: Callable[[str], None] = lambda _said: None)
     """Run one device through all there is."""
     make = find_device(task.device)
     device = make()
-    ids = chosen(task.only)
+    ids = applying(task.only, device.policy)
     claimed = [rules()[i] for i in ids if i in device.claims]
     counts: dict[str, Reached] = {"vectors": Counter(), "walks": Counter(), "batches": Counter()}
     differences: list[Difference] = []

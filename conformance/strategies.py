@@ -181,7 +181,7 @@ def _address(
 ) -> int:
     """A byte address; behind `earlier` operands of the same step, mostly one not far on."""
     first, stop = int(state.base), int(state.end)
-    size = PAGE_2M if rule in ON_2M else PAGE_4K
+    size = PAGE_2M if rule.name in ON_2M else PAGE_4K
     choice = _upto(draw, 9)
     if earlier and choice < 5:
         on = (1, 2, 3, 62, 63, 64, 65, 128, 512, 513)

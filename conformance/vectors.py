@@ -75,12 +75,12 @@ def make(policy: Policy) -> list[Vector]:
     return made
 
 
-def fill(folder: Path, policy: Policy) -> int:
+def fill(folder: Path, *policies: Policy) -> int:
     """Write the vectors into `folder`, one file for each rule; how many vectors.
 
     Raises: WriteError where a file cannot be written.
     """
-    made = make(policy)
+    made = [vector for policy in policies for vector in make(policy)]
     for rule in rules().values():
         mine = [vector for vector in made if vector.rule == rule.id]
         file = VectorFile(schema=SCHEMA, rule=rule.id, source=str(rule.source), vectors=mine)

@@ -6,6 +6,7 @@ It is for one thread at a time; the compiled twin takes turns by itself.
 from __future__ import annotations
 
 import operator
+import re
 from array import array
 from bisect import bisect_left, bisect_right
 from typing import TYPE_CHECKING, SupportsIndex, final
@@ -32,7 +33,6 @@ from impl.abi import (
     PAGE_2M,
     PAGE_4K,
     RANGE_MIXED,
-    WORD_BITS,
     Status,
 )
 
@@ -40,6 +40,8 @@ if TYPE_CHECKING:
     from _typeshed import ReadableBuffer, WriteableBuffer
 
     from impl._pure import ValidationBitmap
+
+_NOT_ZERO = re.compile(rb"[^\0]", re.DOTALL)
 
 
 @final
@@ -366,16 +368,16 @@ class RunTracker:
 
     def _flips_of(self, words: bytes | bytearray, pages: int) -> array[int] | None:
         """The flips of packed words without slack; None if they are too many."""
-        flips, before = array("Q"), 0
-        for i, word in enumerate(memoryview(words).cast("Q") if words else ()):
-            edges = (word ^ (word << 1 | before)) & (2**WORD_BITS - 1)
-            before = word >> (WORD_BITS - 1)
-            while edges:
-                flips.append(WORD_BITS * i + (edges & -edges).bit_length() - 1)
-                edges &= edges - 1
-            # The last claimed run may end with the region, and then does not flip back.
-            if len(flips) > self._max_runs:
-                return None
+        bits = int.from_bytes(words, "little")
+        edges = bits ^ bits << 1
+        # The last claimed run may end with the region, and then does not flip back.
+        if edges.bit_count() > self._max_runs:
+            return None
+        flips = array("Q")
+        packed = edges.to_bytes(len(words) + 1, "little")
+        for found in _NOT_ZERO.finditer(packed):
+            byte = found[0][0]
+            flips.extend(8 * found.start() + i for i in range(8) if byte >> i & 1)
         if flips and flips[-1] == pages:
             flips.pop()
         return flips if len(flips) < self._max_runs else None

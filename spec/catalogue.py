@@ -45,6 +45,12 @@ SUBJECTS = (
 )
 
 
+def subject_of(policy: bitmap.Policy) -> Subject:
+    """The rules for devices of a policy: those of the bitmap, or of a record kept as runs."""
+    as_runs = policy.most_runs != bitmap.ANY_RUNS
+    return next(s for s in SUBJECTS if (s.id == runs.AREA) == as_runs)
+
+
 MODELS: tuple[Model, ...] = (svsm_model.MODEL,)
 
 

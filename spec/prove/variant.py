@@ -18,9 +18,11 @@ from typing import Any
 from spec.prove.matrix import Subject
 
 BITMAP = "spec.validation.bitmap"
+RUNS = "spec.validation.runs"
+RUNS_LEMMAS = "spec.validation.runs_lemmas"
 CATALOGUE = "spec.catalogue"
 PROVER = "spec.prove."
-LEMMAS = ("spec.validation.bitmap_lemmas", "spec.validation.bitmap_words")
+LEMMAS = ("spec.validation.bitmap_lemmas", "spec.validation.bitmap_words", RUNS_LEMMAS)
 """Modules of lemmas; building them anew costs more than proving most of what else is changed."""
 
 
