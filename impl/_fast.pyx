@@ -9,6 +9,7 @@ The file is long because the docstrings stand in both twins.
 
 cimport cython
 from cpython.buffer cimport PyBUF_SIMPLE, PyBuffer_Release, PyObject_GetBuffer
+from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize
 from cpython.long cimport PyLong_Check
 from cpython.pythread cimport (
     PyThread_acquire_lock,
@@ -19,12 +20,37 @@ from cpython.pythread cimport (
     NOWAIT_LOCK,
     WAIT_LOCK,
 )
-from libc.stdint cimport INT64_MIN, UINT64_MAX, int64_t, uint64_t
+from libc.stdint cimport INT64_MIN, UINT64_MAX, int64_t, uint16_t, uint64_t
 from libc.stdlib cimport free, malloc
-from libc.string cimport memcmp, memcpy, memset
+from libc.string cimport memcmp, memcpy, memmove, memset
 
 import operator
 
+from impl._run_steps cimport (
+    RunPageStep,
+    RunRangeStep,
+    Tracker,
+    build,
+    reserve,
+    reset,
+    run_claim_2m,
+    run_claim_4k,
+    run_claim_range,
+    run_count,
+    run_create,
+    run_export,
+    run_fill,
+    run_first_unclaimed,
+    run_import,
+    run_query,
+    run_record,
+    run_release_2m,
+    run_release_4k,
+    run_release_range,
+    run_step,
+    run_test_range,
+)
+from impl._runs cimport FULL, Entry, Flips, Place
 from impl._steps cimport (
     MIXED,
     OP_EXPORT_WORDS,
@@ -35,6 +61,7 @@ from impl._steps cimport (
     RangeStep,
     Region,
     record,
+    set_bounds,
     slack_of,
     step,
     step_claim_2m,
@@ -51,6 +78,7 @@ from impl._steps cimport (
     step_release_4k,
     step_release_range,
     step_test_range,
+    words_for,
 )
 from impl._words cimport (
     BLOCK,
@@ -63,13 +91,15 @@ from impl._words cimport (
     ctz,
     popcount,
 )
-from impl.abi import ADDRESS_LIMIT, MAX_PAGES, Status
+from impl.abi import ADDRESS_LIMIT, MAX_PAGES, MAX_RUNS, Status
 
 cdef enum:
     # From this many words on (64 KiB, 2 GiB of guest) letting go of the GIL pays for itself.
     LONG_WORDS = 8192
+    # From this many flips on letting go of it to count pages does.
+    LONG_FLIPS = 8192
 
-# What `step_create` answers when there is no memory; no status is as low.
+# What a step answers when there is no memory; no status is as low.
 cdef int64_t NO_MEMORY = INT64_MIN
 
 
@@ -251,6 +281,183 @@ cdef uint64_t words_sum "bitmap_words_sum"(const uint64_t *words, uint64_t n) no
     return a + b + c + d
 
 
+# The kernels on runs, as `_runs.pxd` says that they are kept. There is a region; `insert_flips`
+# finds room for a block more.
+
+
+cdef inline uint64_t *flips_of(const Flips *f, uint64_t entry) noexcept nogil:
+    return f.pool + FULL * <uint64_t>f.top[entry].block
+
+
+cdef Place locate "runs_locate"(const Flips *f, uint64_t page) noexcept nogil:
+    # The last entry that starts at `page` or before, and how many of its flips are there. Each
+    # halving adds a product, not a branch: where a page is cannot be predicted.
+    cdef Place place
+    cdef const Entry *top = f.top
+    cdef const uint64_t *flips
+    cdef uint64_t n = f.blocks, half
+    while n > 1:
+        half = n >> 1
+        top += half & (0 - <uint64_t>(top[half].first <= page))
+        n -= half
+    flips = f.pool + FULL * <uint64_t>top.block
+    place.entry = top - f.top
+    place.at = 0
+    n = top.n
+    while n > 1:
+        half = n >> 1
+        place.at += half & (0 - <uint64_t>(flips[place.at + half - 1] <= page))
+        n -= half
+    if n:
+        place.at += flips[place.at] <= page
+    return place
+
+
+cdef void drop_entry "runs_drop"(Flips *f, uint64_t entry) noexcept nogil:
+    cdef Entry gone = f.top[entry]
+    f.blocks -= 1
+    memmove(f.top + entry, f.top + entry + 1, sizeof(Entry) * (f.blocks - entry))
+    f.top[f.blocks] = gone
+
+
+cdef void split "runs_split"(Flips *f, uint64_t entry, uint64_t kept) noexcept nogil:
+    # What follows the first `kept` flips moves into a new block behind.
+    cdef Entry fresh = f.top[f.blocks]
+    cdef Entry *top = f.top + entry
+    memmove(top + 2, top + 1, sizeof(Entry) * (f.blocks - entry - 1))
+    f.blocks += 1
+    fresh.n = top.n - <uint16_t>kept
+    fresh.odd = (top.odd + kept) & 1
+    top[1] = fresh
+    top.n = <uint16_t>kept
+    memcpy(flips_of(f, entry + 1), flips_of(f, entry) + kept, 8 * fresh.n)
+    top[1].first = flips_of(f, entry + 1)[0]
+
+
+cdef bint join "runs_join"(Flips *f, uint64_t entry) noexcept nogil:
+    # The next block moves into this one if it fits.
+    cdef Entry *top = f.top + entry
+    if entry + 1 >= f.blocks or top.n + top[1].n > FULL:
+        return False
+    memcpy(flips_of(f, entry) + top.n, flips_of(f, entry + 1), 8 * top[1].n)
+    if top.n == 0:
+        top.first = top[1].first
+    top.n += top[1].n
+    drop_entry(f, entry + 1)
+    return True
+
+
+cdef void insert_flips "runs_insert"(
+    Flips *f, uint64_t entry, uint64_t at, const uint64_t *fresh, uint64_t n
+) noexcept nogil:
+    cdef uint64_t kept = f.top[entry].n, begin = entry
+    cdef bint full = kept + n > FULL
+    cdef uint64_t *flips
+    if full:
+        # A full last block that grows at its end stays whole: pages are often claimed in order.
+        if at < kept or entry + 1 < f.blocks:
+            kept >>= 1
+        split(f, entry, kept)
+        if at >= kept:
+            begin, at = entry + 1, at - kept
+    flips = flips_of(f, begin) + at
+    memmove(flips + n, flips, 8 * (f.top[begin].n - at))
+    memcpy(flips, fresh, 8 * n)
+    if at == 0:
+        f.top[begin].first = fresh[0]
+    f.top[begin].n += <uint16_t>n
+    f.flips += n
+    if full:
+        f.top[entry + 1].odd = (f.top[entry].odd + f.top[entry].n) & 1
+        join(f, entry + 1)
+        if entry:
+            join(f, entry - 1)
+
+
+cdef void remove_flips "runs_remove"(
+    Flips *f, uint64_t entry, uint64_t at, uint64_t n
+) noexcept nogil:
+    # One flip or two that follow one another, the second perhaps in the next block.
+    cdef Entry *top = f.top + entry
+    cdef uint64_t here = n if at + n <= top.n else 1
+    cdef uint64_t *flips = flips_of(f, entry) + at
+    f.flips -= n
+    top.n -= <uint16_t>here
+    memmove(flips, flips + here, 8 * (top.n - at))
+    if at == 0 and top.n:
+        top.first = flips[0]
+    if here < n:
+        top[1].n -= 1
+        # Of the two flips only the first was before the block.
+        top[1].odd ^= 1
+        flips = flips_of(f, entry + 1)
+        memmove(flips, flips + 1, 8 * <uint64_t>top[1].n)
+        top[1].first = flips[0]
+        join(f, entry + 1)
+    join(f, entry)
+    if entry:
+        join(f, entry - 1)
+
+
+cdef uint64_t count_runs "runs_count"(
+    const Flips *f, uint64_t first, uint64_t stop
+) noexcept nogil:
+    cdef Place place = locate(f, first)
+    cdef uint64_t mask = 0 - <uint64_t>((f.top[place.entry].odd + place.at) & 1)
+    cdef uint64_t total = 0, left = first, at = place.at, entry
+    cdef const uint64_t *flips
+    for entry in range(place.entry, f.blocks):
+        flips = flips_of(f, entry)
+        while at < f.top[entry].n:
+            if flips[at] >= stop:
+                return total + ((stop - left) & mask)
+            total += (flips[at] - left) & mask
+            mask = ~mask
+            left = flips[at]
+            at += 1
+        at = 0
+    return total + ((stop - left) & mask)
+
+
+cdef void write_runs "runs_write"(
+    const Flips *f, uint64_t *words, uint64_t stop
+) noexcept nogil:
+    # The pages below `stop`, 1 or more, as bits; those behind it are left as they are.
+    cdef uint64_t left = 0, entry, at
+    cdef bint ones = False
+    cdef const uint64_t *flips
+    for entry in range(f.blocks):
+        flips = flips_of(f, entry)
+        for at in range(f.top[entry].n):
+            if flips[at] >= stop:
+                range_fill(words, left, stop, ones)
+                return
+            if left < flips[at]:
+                range_fill(words, left, flips[at], ones)
+            left = flips[at]
+            ones = not ones
+    range_fill(words, left, stop, ones)
+
+
+cdef bint same_runs "runs_same"(const Flips *f, const Flips *g) noexcept nogil:
+    # Equal flips may be cut into blocks in different places.
+    cdef uint64_t i = 0, j = 0, at = 0, to = 0, left = f.flips, n
+    if f.flips != g.flips:
+        return False
+    while left:
+        n = min(f.top[i].n - at, g.top[j].n - to)
+        if memcmp(flips_of(f, i) + at, flips_of(g, j) + to, 8 * n):
+            return False
+        left -= n
+        at += n
+        to += n
+        if at == f.top[i].n:
+            i, at = i + 1, 0
+        if to == g.top[j].n:
+            j, to = j + 1, 0
+    return True
+
+
 cdef inline uint64_t u64(object value) except? 1:
     # Cython alone would take 1.5 for 1; what is an integer to `operator.index` is one here.
     return value if PyLong_Check(value) else operator.index(value)
@@ -264,6 +471,44 @@ cdef object checked(str name, object data, bint writable=True):
     if writable and view.readonly:
         raise ValueError(f"{name} is read-only")
     return view
+
+
+cdef object settings(object max_pages, object mixed_2m):
+    cap, mixed = operator.index(max_pages), operator.index(mixed_2m)
+    if not 1 <= cap <= MAX_PAGES:
+        raise ValueError(f"max_pages is {cap}, must be 1 to {MAX_PAGES}")
+    if mixed not in (Status.MIXED, Status.SIZE_MISMATCH):
+        raise ValueError(f"mixed_2m is {mixed}, must be MIXED (8) or SIZE_MISMATCH (9)")
+    return cap, mixed
+
+
+cdef object state_view(uint64_t start, uint64_t count, uint64_t max_pages, object words):
+    cdef uint64_t n = words_for(count)
+    view = memoryview(words)
+    if start & (PAGE_4K - 1) or start + PAGE_4K * int(count) > ADDRESS_LIMIT:
+        raise ValueError(f"base is {start}, must be a multiple of 4096, the end at most 2**52")
+    if count > max_pages:
+        raise ValueError(f"pages is {count}, must be at most {max_pages}")
+    if not view.c_contiguous or view.nbytes != 8 * n:
+        raise ValueError(f"words must be contiguous, of {8 * n} bytes")
+    return view
+
+
+cdef int check_shapes(
+    uint64_t n, uint64_t columns, uint64_t answers, uint64_t rows, uint64_t width
+) except -1:
+    if columns != 4 or answers != n or rows != n or width < 2:
+        raise ValueError(
+            f"ops {(n, columns)}, results {(answers,)} and snapshots {(rows, width)} "
+            "must be (n, 4), (n,) and (n, 2 + w)"
+        )
+    return 0
+
+
+cdef inline int64_t told(int64_t answer) except? -1:
+    if answer == NO_MEMORY:
+        raise MemoryError
+    return answer
 
 
 @cython.final
@@ -290,11 +535,7 @@ cdef class ValidationBitmap:
     cdef PyThread_type_lock lock
 
     def __cinit__(self, max_pages=1 << 28, mixed_2m=MIXED):
-        cap, mixed = operator.index(max_pages), operator.index(mixed_2m)
-        if not 1 <= cap <= MAX_PAGES:
-            raise ValueError(f"max_pages is {cap}, must be 1 to {MAX_PAGES}")
-        if mixed not in (Status.MIXED, Status.SIZE_MISMATCH):
-            raise ValueError(f"mixed_2m is {mixed}, must be MIXED (8) or SIZE_MISMATCH (9)")
+        cap, mixed = settings(max_pages, mixed_2m)
         self.r.max_pages = cap
         self.r.mixed_2m = mixed
         self.lock = PyThread_allocate_lock()
@@ -543,16 +784,10 @@ cdef class ValidationBitmap:
         Raises: ValueError if the parts do not fit together, with the old state intact.
         """
         cdef uint64_t start = u64(base), count = u64(pages)
-        cdef uint64_t n = (count >> 6) + ((count & 63) != 0)
+        cdef uint64_t n = words_for(count)
         cdef uint64_t *fresh = NULL
         cdef Py_buffer buffer
-        view = memoryview(words)
-        if start & (PAGE_4K - 1) or start + PAGE_4K * int(count) > ADDRESS_LIMIT:
-            raise ValueError(f"base is {start}, must be a multiple of 4096, the end at most 2**52")
-        if count > self.r.max_pages:
-            raise ValueError(f"pages is {count}, must be at most {self.r.max_pages}")
-        if not view.c_contiguous or view.nbytes != 8 * n:
-            raise ValueError(f"words must be contiguous, of {8 * n} bytes")
+        view = state_view(start, count, self.r.max_pages, words)
         if n:
             PyObject_GetBuffer(view, &buffer, PyBUF_SIMPLE)
             fresh = bitmap_alloc(n)
@@ -566,8 +801,8 @@ cdef class ValidationBitmap:
                 raise ValueError("words has a bit set beyond the region's last page")
         self.hold()
         free(self.r.words)
-        self.r.words, self.r.n_words = fresh, n
-        self.r.base, self.r.pages, self.r.size = start, count, count << PAGE_SHIFT
+        self.r.words = fresh
+        set_bounds(&self.r, start, count)
         self.drop()
 
     def run(self, ops, payload, results, snapshots):
@@ -591,16 +826,7 @@ cdef class ValidationBitmap:
         cdef uint64_t n = view.shape[0], m = data.shape[0], width = rows.shape[1], i
         cdef uint64_t *program
         cdef int64_t answer = 0
-        if (
-            view.shape[1] != 4
-            or answers.shape[0] != view.shape[0]
-            or rows.shape[0] != view.shape[0]
-            or width < 2
-        ):
-            raise ValueError(
-                f"ops {(n, view.shape[1])}, results {(answers.shape[0],)} and snapshots "
-                f"{(rows.shape[0], width)} must be (n, 4), (n,) and (n, 2 + w)"
-            )
+        check_shapes(view.shape[0], view.shape[1], answers.shape[0], rows.shape[0], width)
         if n == 0:
             return 0
         # A copy, so that what was checked is what runs, whoever writes to the buffers meanwhile.
@@ -637,6 +863,410 @@ cdef int check_program(const uint64_t *program, uint64_t n, uint64_t m) except -
             end = int(op[1]) + int(op[2])
             raise ValueError(f"ops[{i}] leaves payload: words {op[1]} to {end} of {m}")
     return 0
+
+
+@cython.final
+cdef class RunTracker:
+    """The pages of one guest region that are claimed, kept as runs of equal pages.
+
+    The runs are in order and as long as can be; the first is of unclaimed pages and may be
+    empty. Bit i % 64 of word i // 64 is page i counted from the region's base; words are
+    uint64, and the bits of the last word beyond the region are zero. Addresses are bytes, ranges
+    are half-open. Every step answers one signed 64-bit integer: its result, or minus a `Status`,
+    and then nothing has changed. A new tracker has no region: every address is OUTSIDE.
+
+    max_pages: most pages that `create` accepts, 1 to 2**40.
+    mixed_2m: the refusal of a 2 MiB step over mixed pages, MIXED or SIZE_MISMATCH.
+    max_runs: most runs that a step may leave, 2 to 2**40.
+
+    Raises: ValueError for those three; in every method OverflowError for an integer outside
+    0 to 2**64 - 1 and TypeError for what is not an integer.
+    """
+
+    cdef Tracker t
+    # As in the bitmap. What a step costs depends on the number of flips, which are few.
+    cdef int users
+    cdef PyThread_type_lock lock
+
+    def __cinit__(self, max_pages=1 << 28, mixed_2m=MIXED, max_runs=1 << 17):
+        cap, mixed = settings(max_pages, mixed_2m)
+        most = operator.index(max_runs)
+        if not 2 <= most <= MAX_RUNS:
+            raise ValueError(f"max_runs is {most}, must be 2 to {MAX_RUNS}")
+        self.t.r.max_pages, self.t.r.mixed_2m = cap, mixed
+        self.t.max_flips = most - 1
+        self.lock = PyThread_allocate_lock()
+        if self.lock == NULL:
+            raise MemoryError
+
+    def __dealloc__(self):
+        free(self.t.f.pool)
+        if self.lock != NULL:
+            PyThread_free_lock(self.lock)
+
+    cdef void hold(self) noexcept:
+        self.users += 1
+        if not PyThread_acquire_lock(self.lock, NOWAIT_LOCK):
+            with nogil:
+                PyThread_acquire_lock(self.lock, WAIT_LOCK)
+
+    cdef void drop(self) noexcept:
+        PyThread_release_lock(self.lock)
+        self.users -= 1
+
+    cdef int64_t at_page(self, RunPageStep call, uint64_t gpa) noexcept:
+        cdef int64_t answer
+        self.hold()
+        answer = call(&self.t, gpa)
+        self.drop()
+        return answer
+
+    cdef int64_t over_range(
+        self, RunRangeStep call, uint64_t first, uint64_t stop, bint brief
+    ) noexcept:
+        cdef int64_t answer
+        if not self.users and (brief or self.t.f.flips < LONG_FLIPS):
+            return call(&self.t, first, stop)
+        self.hold()
+        with nogil:
+            answer = call(&self.t, first, stop)
+        self.drop()
+        return answer
+
+    @property
+    def base(self):
+        """Byte address of the region's first page; 0 without a region."""
+        cdef uint64_t base
+        self.hold()
+        base = self.t.r.base
+        self.drop()
+        return base
+
+    @property
+    def pages(self):
+        """Number of 4 KiB pages in the region; 0 without a region."""
+        cdef uint64_t pages
+        self.hold()
+        pages = self.t.r.pages
+        self.drop()
+        return pages
+
+    @property
+    def max_pages(self):
+        """Most pages that `create` accepts."""
+        return self.t.r.max_pages
+
+    @property
+    def mixed_2m(self):
+        """The refusal of a 2 MiB claim or release over mixed pages."""
+        return Status(self.t.r.mixed_2m)
+
+    @property
+    def max_runs(self):
+        """Most runs that a step may leave."""
+        return self.t.max_flips + 1
+
+    @property
+    def runs(self):
+        """Number of runs, an empty first one included; 0 without a region."""
+        cdef uint64_t runs
+        self.hold()
+        runs = self.t.f.flips + 1 if self.t.r.pages else 0
+        self.drop()
+        return runs
+
+    def __sizeof__(self):
+        """Bytes of the object and of the memory that it keeps runs in."""
+        cdef uint64_t room
+        self.hold()
+        room = self.t.f.room
+        self.drop()
+        return object.__sizeof__(self) + (8 * FULL + sizeof(Entry)) * room
+
+    def create(self, base, pages, claimed):
+        """Bytes of the words that `pages` pages from `base`, now recorded alike, would fill.
+
+        claimed: 0 for no page, another number for every page.
+
+        Refuses: MISALIGNED, EMPTY, WRAPS (the end is 2**64 or more), ABOVE_LIMIT (the end is
+        above 2**52), OVER_CAP; the first that applies.
+        Raises: MemoryError, with the old region intact.
+        """
+        cdef uint64_t start = u64(base), n = u64(pages)
+        cdef bint ones = u64(claimed) != 0
+        cdef int64_t answer
+        self.hold()
+        answer = run_create(&self.t, start, n, ones)
+        self.drop()
+        return told(answer)
+
+    def fill(self, claimed):
+        """0, when every page of the region is claimed, or with `claimed` 0 unclaimed."""
+        cdef bint ones = u64(claimed) != 0
+        self.hold()
+        run_fill(&self.t, ones)
+        self.drop()
+        return 0
+
+    def claim_4k(self, gpa):
+        """0, when the unclaimed 4 KiB page at `gpa` is now claimed.
+
+        Refuses: MISALIGNED, WRAPS, OUTSIDE, ALREADY_CLAIMED, OUT_OF_RUNS; the first that applies.
+        Raises: MemoryError, with nothing changed.
+        """
+        cdef uint64_t at = u64(gpa)
+        return told(run_claim_4k(&self.t, at) if not self.users else self.at_page(run_claim_4k, at))
+
+    def release_4k(self, gpa):
+        """0, when the claimed 4 KiB page at `gpa` is now unclaimed.
+
+        Refuses: MISALIGNED, WRAPS, OUTSIDE, NOT_CLAIMED, OUT_OF_RUNS; the first that applies.
+        Raises: MemoryError, with nothing changed.
+        """
+        cdef uint64_t at = u64(gpa)
+        return told(run_release_4k(&self.t, at) if not self.users else self.at_page(run_release_4k, at))
+
+    def claim_2m(self, gpa):
+        """0, when the 512 unclaimed pages of the 2 MiB page at `gpa` are now claimed.
+
+        Refuses: MISALIGNED, WRAPS, OUTSIDE, ALREADY_CLAIMED, `mixed_2m`, OUT_OF_RUNS; the first
+        that applies.
+        Raises: MemoryError, with nothing changed.
+        """
+        cdef uint64_t at = u64(gpa)
+        return told(run_claim_2m(&self.t, at) if not self.users else self.at_page(run_claim_2m, at))
+
+    def release_2m(self, gpa):
+        """0, when the 512 claimed pages of the 2 MiB page at `gpa` are now unclaimed.
+
+        Refuses: MISALIGNED, WRAPS, OUTSIDE, NOT_CLAIMED, `mixed_2m`, OUT_OF_RUNS; the first that
+        applies.
+        Raises: MemoryError, with nothing changed.
+        """
+        cdef uint64_t at = u64(gpa)
+        return told(run_release_2m(&self.t, at) if not self.users else self.at_page(run_release_2m, at))
+
+    def query(self, gpa):
+        """1 if the 4 KiB page at `gpa` is claimed, else 0.
+
+        Refuses: MISALIGNED, WRAPS, OUTSIDE; the first that applies.
+        """
+        cdef uint64_t at = u64(gpa)
+        return run_query(&self.t, at) if not self.users else self.at_page(run_query, at)
+
+    def claim_range(self, first, stop):
+        """0, when the unclaimed pages from `first` up to `stop` are now claimed.
+
+        Refuses: MISALIGNED, REVERSED, EMPTY, OUTSIDE, ALREADY_CLAIMED, MIXED, OUT_OF_RUNS; the
+        first that applies.
+        Raises: MemoryError, with nothing changed.
+        """
+        return told(self.over_range(run_claim_range, u64(first), u64(stop), True))
+
+    def release_range(self, first, stop):
+        """0, when the claimed pages from `first` up to `stop` are now unclaimed.
+
+        Refuses: MISALIGNED, REVERSED, EMPTY, OUTSIDE, NOT_CLAIMED, MIXED, OUT_OF_RUNS; the first
+        that applies.
+        Raises: MemoryError, with nothing changed.
+        """
+        return told(self.over_range(run_release_range, u64(first), u64(stop), True))
+
+    def test_range(self, first, stop):
+        """0 if no page from `first` up to `stop` is claimed, 1 if all are, 2 if some are.
+
+        Refuses: MISALIGNED, REVERSED, EMPTY, OUTSIDE; the first that applies.
+        """
+        return told(self.over_range(run_test_range, u64(first), u64(stop), True))
+
+    def count(self, first, stop):
+        """Number of claimed pages from `first` up to `stop`.
+
+        Refuses: MISALIGNED, REVERSED, EMPTY, OUTSIDE; the first that applies.
+        """
+        return told(self.over_range(run_count, u64(first), u64(stop), False))
+
+    def first_unclaimed(self, first, stop):
+        """Byte address of the lowest unclaimed page from `first` up to `stop`.
+
+        Refuses: MISALIGNED, REVERSED, EMPTY, OUTSIDE, NONE_UNCLAIMED; the first that applies.
+        """
+        return told(self.over_range(run_first_unclaimed, u64(first), u64(stop), True))
+
+    def export_words(self, words):
+        """Number of words written into `words`, which then hold the claimed pages as bits.
+
+        words: shape (ceil(pages / 64),), uint64, writable.
+
+        Refuses: WRONG_LENGTH.
+        Raises: TypeError or ValueError for a buffer of another kind.
+        """
+        cdef uint64_t[::1] target = checked("words", words)
+        cdef uint64_t n = target.shape[0]
+        cdef int64_t answer
+        self.hold()
+        with nogil:
+            answer = run_export(&self.t, &target[0], n)
+        self.drop()
+        return answer
+
+    def import_words(self, words):
+        """0, when exactly the pages whose bits are set in `words` are claimed.
+
+        words: shape (ceil(pages / 64),), uint64.
+
+        Refuses: WRONG_LENGTH, then SLACK_SET for a bit beyond the region in the last word, then
+        OUT_OF_RUNS.
+        Raises: TypeError or ValueError for a buffer of another kind; MemoryError, with nothing
+        changed.
+        """
+        cdef const uint64_t[::1] source = checked("words", words, False)
+        cdef uint64_t n = source.shape[0]
+        cdef int64_t answer
+        self.hold()
+        with nogil:
+            answer = run_import(&self.t, &source[0], n)
+        self.drop()
+        return told(answer)
+
+    def words(self):
+        """The claimed pages as packed words, little-endian, 8 * ceil(pages / 64) bytes."""
+        cdef bytes words
+        self.hold()
+        try:
+            words = PyBytes_FromStringAndSize(NULL, 8 * self.t.r.n_words)
+            # An empty answer is one object for all of Python: nothing is written to it.
+            if self.t.r.n_words:
+                run_export(&self.t, <uint64_t *>PyBytes_AS_STRING(words), self.t.r.n_words)
+            return words
+        finally:
+            self.drop()
+
+    def same(self, other):
+        """True if `other` records the same region with the same pages claimed.
+
+        Raises: TypeError unless `other` is a tracker of the same twin.
+        """
+        cdef RunTracker that
+        if not isinstance(other, RunTracker):
+            raise TypeError(f"other is {type(other).__name__}, must be RunTracker")
+        that = other
+        # With the GIL and no lock: to own both locks would need an order between trackers.
+        while self.users or that.users:
+            self.hold()
+            self.drop()
+            that.hold()
+            that.drop()
+        if self.t.r.base != that.t.r.base or self.t.r.pages != that.t.r.pages:
+            return False
+        return same_runs(&self.t.f, &that.t.f) != 0
+
+    def to_bitmap(self):
+        """A new bitmap of the same twin, with this region, these pages claimed, these settings.
+
+        Raises: MemoryError.
+        """
+        cdef ValidationBitmap bitmap = ValidationBitmap(self.t.r.max_pages, self.t.r.mixed_2m)
+        cdef bint done = True
+        # Nobody else has the new bitmap yet, so its lock is not needed.
+        self.hold()
+        with nogil:
+            if self.t.r.pages:
+                bitmap.r.words = bitmap_alloc(self.t.r.n_words)
+                done = bitmap.r.words != NULL
+                if done:
+                    set_bounds(&bitmap.r, self.t.r.base, self.t.r.pages)
+                    run_export(&self.t, bitmap.r.words, bitmap.r.n_words)
+            else:
+                set_bounds(&bitmap.r, self.t.r.base, 0)
+        self.drop()
+        if not done:
+            raise MemoryError
+        return bitmap
+
+    def load_state(self, base, pages, words):
+        """The tracker records exactly this region and these pages; for test rigs.
+
+        words: contiguous buffer of 8 * ceil(pages / 64) bytes, little-endian uint64; with
+        `pages` 0 it is empty and there is no region.
+
+        Raises: ValueError if the parts do not fit together or make more than `max_runs` runs,
+        MemoryError; with the old state intact.
+        """
+        cdef uint64_t start = u64(base), count = u64(pages), n = words_for(count), last = 0
+        cdef int64_t answer
+        cdef Flips fresh
+        cdef Py_buffer buffer
+        view = state_view(start, count, self.t.r.max_pages, words)
+        memset(&fresh, 0, sizeof(Flips))
+        if n:
+            PyObject_GetBuffer(view, &buffer, PyBUF_SIMPLE)
+            memcpy(&last, <const char *>buffer.buf + 8 * (n - 1), 8)
+            answer = 0
+            if not last & slack_of(count):
+                answer = build(
+                    &fresh, <const char *>buffer.buf, n, last, count, self.t.max_flips
+                )
+            PyBuffer_Release(&buffer)
+            if answer:
+                free(fresh.pool)
+            if answer == NO_MEMORY:
+                raise MemoryError
+            if answer:
+                raise ValueError(f"words has more runs than max_runs, {self.t.max_flips + 1}")
+            if last & slack_of(count):
+                raise ValueError("words has a bit set beyond the region's last page")
+        self.hold()
+        free(self.t.f.pool)
+        self.t.f = fresh
+        set_bounds(&self.t.r, start, count)
+        self.drop()
+
+    def run(self, ops, payload, results, snapshots):
+        """Number of steps done: each row of `ops` is one call, in order.
+
+        ops: shape (n, 4), uint64: an `Opcode` and its arguments a, b, c. CREATE has base, pages,
+            claimed; FILL claimed; page steps gpa; range steps first, stop; EXPORT_WORDS and
+            IMPORT_WORDS the offset into `payload` and the length, both in words.
+        payload: shape (m,), uint64.
+        results: shape (n,), int64: what each call answers.
+        snapshots: shape (n, 2 + w), uint64: after each step base, pages and the words, padded
+            with zeros; words beyond w are not recorded.
+
+        Raises: ValueError, before anything runs, for a shape, an unknown opcode or an offset and
+        length that leave `payload`; MemoryError as the steps do, those before it done.
+        """
+        cdef const uint64_t[:, ::1] view = checked("ops", ops, False)
+        cdef uint64_t[::1] data = checked("payload", payload)
+        cdef int64_t[::1] answers = checked("results", results)
+        cdef uint64_t[:, ::1] rows = checked("snapshots", snapshots)
+        cdef uint64_t n = view.shape[0], m = data.shape[0], width = rows.shape[1], i
+        cdef uint64_t *program
+        cdef int64_t answer = 0
+        check_shapes(view.shape[0], view.shape[1], answers.shape[0], rows.shape[0], width)
+        if n == 0:
+            return 0
+        # A copy, so that what was checked is what runs, whoever writes to the buffers meanwhile.
+        program = <uint64_t *>malloc(32 * n)
+        if program == NULL:
+            raise MemoryError
+        try:
+            memcpy(program, &view[0, 0], 32 * n)
+            check_program(program, n, m)
+            self.hold()
+            with nogil:
+                for i in range(n):
+                    answer = run_step(&self.t, program + 4 * i, &data[0])
+                    if answer == NO_MEMORY:
+                        break
+                    answers[i] = answer
+                    run_record(&self.t, &rows[i, 0], width - 2)
+            self.drop()
+        finally:
+            free(program)
+        if answer == NO_MEMORY:
+            raise MemoryError
+        return n
 
 
 @cython.final

@@ -40,6 +40,7 @@ cdef enum:
     SLACK_SET = 12
     ABOVE_LIMIT = 13
     OVER_CAP = 14
+    OUT_OF_RUNS = 15
 
     OP_CREATE = 0
     OP_FILL = 1
@@ -84,11 +85,11 @@ cdef inline void fill_all(Region *r, bint ones) noexcept nogil:
         range_fill(r.words, 0, r.pages, ones)
 
 
-cdef inline int64_t step_create(
-    Region *r, uint64_t base, uint64_t pages, bint claimed
-) noexcept nogil:
-    cdef uint64_t n = (pages >> 6) + ((pages & 63) != 0)
-    cdef uint64_t *fresh
+cdef inline uint64_t words_for(uint64_t pages) noexcept nogil:
+    return (pages >> 6) + ((pages & 63) != 0)
+
+
+cdef inline int64_t create_refusal(Region *r, uint64_t base, uint64_t pages) noexcept nogil:
     if base & (PAGE_4K - 1):
         return -MISALIGNED
     if pages == 0:
@@ -97,18 +98,31 @@ cdef inline int64_t step_create(
         return -WRAPS
     if base + (pages << PAGE_SHIFT) > <uint64_t>1 << ADDRESS_SHIFT:
         return -ABOVE_LIMIT
-    if pages > r.max_pages:
-        return -OVER_CAP
+    return -OVER_CAP if pages > r.max_pages else 0
+
+
+cdef inline void set_bounds(Region *r, uint64_t base, uint64_t pages) noexcept nogil:
+    r.base = base
+    r.pages = pages
+    r.size = pages << PAGE_SHIFT
+    r.n_words = words_for(pages)
+
+
+cdef inline int64_t step_create(
+    Region *r, uint64_t base, uint64_t pages, bint claimed
+) noexcept nogil:
+    cdef int64_t refusal = create_refusal(r, base, pages)
+    cdef uint64_t n = words_for(pages)
+    cdef uint64_t *fresh
+    if refusal:
+        return refusal
     if n != r.n_words:
         fresh = bitmap_alloc(n)
         if fresh == NULL:
             return INT64_MIN
         free(r.words)
         r.words = fresh
-        r.n_words = n
-    r.base = base
-    r.pages = pages
-    r.size = pages << PAGE_SHIFT
+    set_bounds(r, base, pages)
     r.words[n - 1] = 0
     fill_all(r, claimed)
     return <int64_t>(8 * n)
