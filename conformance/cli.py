@@ -75,7 +75,7 @@ def main_job(
         Where traces of divergences are written.
     """
     from conformance import memmap as maps
-    from conformance.builtin import BUILTIN_POLICY, RUNS_POLICY
+    from conformance.builtin import BUILTIN_POLICY
     from conformance.layout import lay_out, layout_table
 
     out, began = stdout(), time.monotonic()
