@@ -143,13 +143,21 @@ def reached_obligation(subject: Subject, rule: Rule, case: Case) -> Obligation:
         state, op = subject.examples[rule.name, case.name]
         points = [*subject.touched(state, op), *state.claimed.bounds]
         said = [sentence(state, p) for sentence in subject.well_formed for p in points]
-        return Query([taken(rule(state, op), case.name), *said], [])
+        cases = rule(state, op)
+        one = find(cases, case.name)
+        stays = is_accepted(rule, one) or one.state == state
+        return Query(said, [taken(cases, case.name), stays])
+
+    if (rule.name, case.name) in subject.examples:
+        claim = f"An example of {rule.name} takes the case {case.name}; a refusal leaves it as is."
+        name = f"{rule.id}.{case.name}/an_example_takes_it"
+        return Obligation(name, claim, rule.source, by_example, method="example")
 
     return Obligation(
         f"{rule.id}.{case.name}/is_reached",
         f"Some step of {rule.name} takes the case {case.name}.",
         rule.source,
-        by_example if (rule.name, case.name) in subject.examples else ask,
+        ask,
         method="witness",
     )
 

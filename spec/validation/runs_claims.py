@@ -159,7 +159,9 @@ MOST = replace(
     SOME, policy=replace(CRAMPED, most_runs=4), claimed=ListedPages((0, 1100, 1101, 1536))
 )
 ALTERNATING = Import(24, ListedWords.of([0x5555_5555_5555_5555] * 24))
-PAGE, LARGE, RANGE = At(PAGE_4K), At(PAGE_2M), Between(PAGE_4K, 3 * PAGE_4K)
+# Of the region's last pages, which makes one run more; of a 2 MiB page inside it, which makes two.
+PAGE, RANGE = At(1535 * PAGE_4K), Between(1534 * PAGE_4K, 1536 * PAGE_4K)
+LARGE = At(PAGE_2M)
 EXAMPLES = {
     **{
         (name, "out_of_runs"): (SOME, op)
