@@ -22,10 +22,14 @@ import numpy as np
 from rich import box
 from rich.table import Table
 
+from conformance import bench_runs
+from conformance.bench_runs import PLACES
+
 SCHEMA: Final = "svsm-conformance/bench/1"
 GUESTS: Final = {"1 GiB": 2**18, "64 GiB": 2**24, "1 TiB": 2**28}
 PEERS: Final = ("bitarray", "pyroaring", "numpy", "int")
 PATTERNS: Final = ("empty", "full", "alternating", "boot")
+AS_RUNS: Final = "boot by 2 MiB, as runs"
 _ONES: Final = np.uint64(2**64 - 1)
 
 
@@ -160,6 +164,19 @@ CONTESTS: Final = (
         },
         "read of both", ("read(); read_too()", "np_or(plain); np_or(plain_too)"),
     ),
+    Contest(
+        "as runs: query 4 KiB", "boot", PLACES, "[runs_query(g) for g in places]", {},
+        "the bitmap's", ("[dense_query(g) for g in places]",), 3.0,
+    ),
+    Contest(
+        "as runs: release, claim", "boot", 2 * PLACES,
+        "[(runs_release_4k(g), runs_claim_4k(g)) for g in places]", {},
+        "the bitmap's", ("[(dense_release_4k(g), dense_claim_4k(g)) for g in places]",), 3.0,
+    ),
+    Contest(
+        "as runs: to a bitmap", "boot", 1, "to_bitmap()", {},
+        "alloc + memset", ("plain_words()",), 1.3,
+    ),
 )  # fmt: skip
 
 
@@ -193,7 +210,7 @@ def missing_peers() -> dict[str, str]:
 
 
 class Rig:
-    """The bitmap, its yardsticks and its peers for one guest, as names for statements."""
+    """The bitmap, run tracker, yardsticks and peers for one guest, as names for statements."""
 
     def __init__(self, twin: Any, pages: int) -> None:
         bitmap, other = twin.ValidationBitmap(), twin.ValidationBitmap()
@@ -218,6 +235,7 @@ class Rig:
         }  # fmt: skip
         self.names["part"] = self.names["array"][page // 64 : page // 64 + 8]
         self.names |= {name: getattr(bitmap, name) for name in _METHODS}
+        self.names |= bench_runs.names(twin, pages)
 
     def load(self, pattern: str) -> None:
         """Every contestant is in the state `pattern`, twice where two are compared."""
@@ -342,6 +360,7 @@ def run(profile: str, progress: Callable[[str], None] | None = None) -> BenchRep
             rows.append(measure(rig, contest, guest, PROFILES[profile]))
         if guest == "1 TiB":
             memory = [memory_of(rig, pattern, guest) for pattern in PATTERNS]
+            memory.append(MemoryRow(AS_RUNS, guest, sys.getsizeof(rig.names["tracker"]), {}))
     return BenchReport(
         profile=profile, twin=kernels.built(), machine=platform.machine(),
         python=platform.python_version(), missing=missing_peers(), rows=rows, memory=memory,

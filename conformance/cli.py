@@ -287,12 +287,12 @@ def replay(file: Path, *, device: str | None = None) -> int:
 
 def _replay_svsm(file: Path, device: str | None) -> int:
     from conformance.protocol.picture import describe
-    from conformance.protocol.run import BUILTIN, maker
+    from conformance.protocol.run import maker
     from conformance.protocol.trace import finding_of, load
     from conformance.protocol.walk import again
 
     start, steps = load(file)
-    spec = device or BUILTIN
+    spec = device or "impl:svsm"
     failed = again(maker(spec), start, steps)
     out = stdout()
     out.print(f"replay: {len(steps)} steps on {spec}", markup=False)

@@ -142,7 +142,7 @@ def _meant(named: str, only: str) -> list[str]:
     if named != "impl":
         return [named]
     plain = list(twins()) if chosen(only) else []
-    return plain + ([svsm.BUILTIN] if fnmatch.filter(model_rules(), only) else [])
+    return plain + ([*svsm.BUILTIN] if fnmatch.filter(model_rules(), only) else [])
 
 
 def _lighter(task: Task) -> Task:

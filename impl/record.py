@@ -5,6 +5,7 @@ from collections.abc import Iterable, Iterator
 
 from impl.abi import PAGE_4K, RANGE_ALL, RANGE_NONE, Status
 from impl.bitmap import ValidationBitmap
+from impl.runs import RunTracker
 
 LARGE = 512
 
@@ -28,20 +29,39 @@ class Frames:
 
 
 class Record:
-    """Which frames are claimed: a bitmap for each range that there is memory in."""
+    """Which frames are claimed: runs or a bitmap for each range that there is memory in.
 
-    def __init__(self, ranges: Iterable[tuple[int, int]]) -> None:
-        """ranges: half-open, in order, not touching; nothing is claimed at first."""
+    Where the runs of a range become too many, its record becomes a bitmap, for which there must be
+    memory: a page that has been rescinded has to be released, so it is too late to refuse.
+    """
+
+    def __init__(self, ranges: Iterable[tuple[int, int]], most_runs: int = 0) -> None:
+        """ranges: half-open, in order, not touching; nothing is claimed at first.
+
+        most_runs: runs of one range before it becomes a bitmap; 0 is a bitmap from the start.
+        """
         self._ranges = Frames(ranges)
-        self._maps: list[ValidationBitmap] = []
+        self._maps: list[ValidationBitmap | RunTracker] = []
         for first, stop in self._ranges.ranges:
-            made = ValidationBitmap(max_pages=max(1, stop - first))
+            pages = max(1, stop - first)
+            runs = RunTracker(max_pages=pages, max_runs=most_runs) if most_runs else None
+            made = runs or ValidationBitmap(max_pages=pages)
             made.create(first * PAGE_4K, stop - first, False)
             self._maps.append(made)
         self._firsts = [first for first, _ in self._ranges.ranges]
 
-    def _map(self, frame: int) -> ValidationBitmap:
+    def _map(self, frame: int) -> ValidationBitmap | RunTracker:
         return self._maps[bisect_right(self._firsts, frame) - 1]
+
+    def _change(self, first: int, step: str) -> int:
+        """What a step on a frame answers, with room made for it."""
+        place = bisect_right(self._firsts, first) - 1
+        answer: int = getattr(self._maps[place], step)(first * PAGE_4K)
+        record = self._maps[place]
+        if answer == -Status.OUT_OF_RUNS and isinstance(record, RunTracker):
+            self._maps[place] = record.to_bitmap()
+            answer = getattr(self._maps[place], step)(first * PAGE_4K)
+        return answer
 
     def has(self, frame: int) -> bool:
         """Whether a frame is claimed; one that there is no memory for is not."""
@@ -56,19 +76,17 @@ class Record:
 
     def claim(self, first: int, large: bool) -> int:
         """Claim a frame or 512 of which none is claimed; else a refusal, as a `Status`."""
-        claim = self._map(first).claim_2m if large else self._map(first).claim_4k
-        return -claim(first * PAGE_4K)
+        return -self._change(first, "claim_2m" if large else "claim_4k")
 
     def release(self, first: int, large: bool) -> None:
         """Release a frame or 512 that are claimed."""
-        release = self._map(first).release_2m if large else self._map(first).release_4k
-        if release(first * PAGE_4K) != Status.OK:
+        if self._change(first, "release_2m" if large else "release_4k") != Status.OK:
             raise ValueError(f"frame {first:#x}: not claimed, so it cannot be released")
 
     def mark(self, first: int, count: int) -> None:
         """Have `count` frames claimed, whatever they were."""
         for frame in range(first, first + count):
-            self._map(frame).claim_4k(frame * PAGE_4K)
+            self._change(frame, "claim_4k")
 
     def runs(self, within: Frames | None = None) -> Iterator[tuple[int, int]]:
         """The runs of claimed frames, in order, of all ranges or of those in `within`."""

@@ -70,13 +70,15 @@ class Layout:
 class Options:
     """What is left open: one lock for all frames or one each, and what asking twice is told.
 
-    by_msr: whether the host is asked for page states by the MSR protocol.
+    by_msr: whether the host is asked for page states by the MSR protocol. most_runs: how many runs
+    the record of one range may have before it becomes a bitmap; 0 is a bitmap from the start.
     """
 
     one_lock: bool = False
     refused: int = Rax.NO_CHANGE
     heeds_ignore_cf: bool = True
     by_msr: bool = False
+    most_runs: int = 0
 
 
 @dataclass
@@ -98,7 +100,7 @@ class Svsm:
         self.stream = stream or Stream()
         self.guest, self.ghcbs = Frames(layout.guest), Frames(layout.ghcbs)
         self.measured, self.firmware = Frames(layout.measured), Frames(layout.firmware)
-        self.record = Record(layout.memory())
+        self.record = Record(layout.memory(), self.options.most_runs)
         self.locks = Locks(self.options.one_lock)
         self.vmsas: dict[int, int | None] = {}
         """The frame of each registered VMSA, and that of its calling area."""

@@ -31,8 +31,9 @@ class SvsmDevice:
     pending: by vCPU, the operation that it waits for an answer to, or `Ended`.
     """
 
-    def __init__(self, modules: Modules = real, name: str = "impl") -> None:
-        self.name, self.modules = name, modules
+    def __init__(self, modules: Modules = real, name: str = "impl", most_runs: int = 0) -> None:
+        """most_runs: runs that its record has room for before it becomes a bitmap; 0: is one."""
+        self.name, self.modules, self.most_runs = name, modules, most_runs
         self.kind = {n: modules(n) for n in MODULES}
         self.home, self.platform = modules("svsm"), modules("platform")
         self.frames = modules("record").Frames
@@ -54,7 +55,7 @@ class SvsmDevice:
             launch_vmsa=layout.launch_vmsa,
         )
         policy = start.policy
-        options = home.Options(**vars(policy))
+        options = home.Options(**vars(policy), most_runs=self.most_runs)
         stream = home.Stream(
             self.frames(start.stream.runs()), self.frames(start.stream_vmsas.runs()), start.nonce
         )

@@ -25,20 +25,21 @@ Make = Callable[[], SvsmDevice]
 MOST_DIFFERENCES = 5
 
 
-BUILTIN = "impl:svsm"
+BUILTIN = {"impl:svsm": 0, "impl:svsm+runs": 5}
+"""The built-in SVSM, with a record that is a bitmap, and with one of few runs that becomes one."""
 
 
 def is_svsm(spec: str) -> bool:
     """Whether a device's name is that of an SVSM: the built-in one, or a known-bad variant."""
     kind, _, name = spec.partition(":")
     known = import_module("conformance.protocol.defects").named
-    return spec == BUILTIN or (kind == "defect" and known(name) is not None)
+    return spec in BUILTIN or (kind == "defect" and known(name) is not None)
 
 
 def maker(spec: str) -> Make:
     """How to make the SVSM with a name."""
-    if spec == BUILTIN:
-        return lambda: SvsmDevice(name=BUILTIN)
+    if spec in BUILTIN:
+        return lambda: SvsmDevice(name=spec, most_runs=BUILTIN[spec])
     made: Make = import_module("conformance.protocol.defects").maker(spec.partition(":")[2])
     return made
 

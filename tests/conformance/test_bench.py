@@ -119,8 +119,11 @@ def test_a_report_lacks_nobody(report: bench.BenchReport) -> None:
         assert row.ours > 0
         assert (row.limit_seconds is None) == (contest.name == "one row of a batch")
         assert len(row.ratios()) == len(row.peers) + bool(row.limit)
-    assert [line.pattern for line in report.memory] == list(bench.PATTERNS)
-    assert all(PAGES // 8 <= line.ours <= PAGES // 8 + 400 for line in report.memory)
+    *bitmaps, as_runs = report.memory
+    assert [line.pattern for line in bitmaps] == list(bench.PATTERNS)
+    assert all(PAGES // 8 <= line.ours <= PAGES // 8 + 400 for line in bitmaps)
+    assert as_runs.pattern == bench.AS_RUNS
+    assert as_runs.ours < 2**20
 
 
 def test_compare_gives_ratios_of_ratios(report: bench.BenchReport) -> None:
