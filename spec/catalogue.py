@@ -17,6 +17,7 @@ from spec.validation import (
     runs_claims,
     runs_lemmas,
     svsm_model,
+    tdx_model,
 )
 
 SUBJECTS = (
@@ -51,7 +52,7 @@ def subject_of(policy: bitmap.Policy) -> Subject:
     return next(s for s in SUBJECTS if (s.id == runs.AREA) == as_runs)
 
 
-MODELS: tuple[Model, ...] = (svsm_model.MODEL,)
+MODELS: tuple[Model, ...] = (svsm_model.MODEL, tdx_model.MODEL)
 
 
 def obligations() -> Iterator[Obligation]:

@@ -47,3 +47,13 @@ def decision(name: str) -> Source:
 def definition(what: str) -> Source:
     """A fact of arithmetic or a definition, not of any manual."""
     return Source("by definition", what)
+
+
+def tdx_module(place: str) -> Source:
+    """Intel TDX module, version 1.5: its interface functions."""
+    return Source("Intel TDX module 1.5", place)
+
+
+def ghci(place: str) -> Source:
+    """Intel TDX Guest-Host Communication Interface."""
+    return Source("Intel TDX GHCI", place)

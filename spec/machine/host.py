@@ -6,7 +6,7 @@ assigned. The guest uses what it has rights to, also through translations that a
 
 from dataclasses import dataclass
 
-from spec.machine.snp import Contents, Snp, reachable
+from spec.machine.snp import Contents, Snp
 from spec.rule import Case, Cases, changed, rule
 from spec.sources import apm2, apm3
 from spec.tables import block_pages
@@ -155,7 +155,7 @@ def remembered(m: Snp, spn: Word) -> Snp:
 def guest_access(s: Svsm, op: AtGfn) -> Cases:
     """Let the guest come to a frame that it has rights to; a CPU remembers the way."""
     spn = s.hw.npt.at(op.gfn)
-    allowed = all_of(reachable(s.hw, op.gfn, False), s.hw.weak_rights(spn) != 0)
+    allowed = all_of(s.hw.reaches(op.gfn, False), s.hw.weak_rights(spn) != 0)
     return (
         Case("denied", negate(allowed), Did.REFUSED, s),
         Case("allowed", True, Did.DONE, lambda: changed(s, hw=remembered(s.hw, spn))),
@@ -177,7 +177,7 @@ def guest_delegate(s: Svsm, op: Delegate) -> Cases:
     spn = s.hw.npt.at(op.gfn)
     lacks = bits_and(op.rights, bits_not(s.hw.rights.at(spn))) != 0
     return (
-        Case("denied", negate(reachable(s.hw, op.gfn, False)), Did.REFUSED, s),
+        Case("denied", negate(s.hw.reaches(op.gfn, False)), Did.REFUSED, s),
         Case("lacks", lacks, Did.REFUSED, s),
         Case(
             "delegated",

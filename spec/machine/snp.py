@@ -53,6 +53,20 @@ class Contents(IntEnum):
 
 
 @dataclass(frozen=True)
+class Asked:
+    """What an instruction on a block would do.
+
+    fault: an exit to the host, which may repair it; the instruction is then tried again.
+    mismatch: FAIL_SIZEMISMATCH. unchanged: the carry flag. then: the machine, where it succeeds.
+    """
+
+    fault: Bool
+    mismatch: Bool
+    unchanged: Bool
+    then: Callable[[], Any]
+
+
+@dataclass(frozen=True)
 class Snp:
     """RMP entries by SPN, the nested table by GFN, and the translations that CPUs remember.
 
@@ -87,65 +101,53 @@ class Snp:
             lesser_rights=self.lesser_rights.with_block(spn, large, 0),
         )
 
+    def validate(self, gfn: Word, large: Bool) -> Asked:
+        """PVALIDATE of the block that the nested table leads to now, to validate it."""
+        return self._pvalidate(gfn, large, True)
 
-@dataclass(frozen=True)
-class Asked:
-    """What an instruction on a block would do.
+    def rescind(self, gfn: Word, large: Bool) -> Asked:
+        """PVALIDATE of the block that the nested table leads to now, to rescind it."""
+        return self._pvalidate(gfn, large, False)
 
-    fault: an exit to the host, which may repair it; the instruction is then tried again.
-    mismatch: FAIL_SIZEMISMATCH. unchanged: the carry flag. then: the machine, where it succeeds.
-    """
+    def _pvalidate(self, gfn: Word, large: Bool, validate: bool) -> Asked:
+        # Source: AMD64 APM vol. 3, PVALIDATE; vol. 2, table 15-40.
+        spn = self.npt.at(gfn)
+        entry_is_large = self.large.has(spn)
+        must_smash = all_of(entry_is_large, negate(large))
+        return Asked(
+            fault=any_of(negate(self.maps(spn, gfn)), must_smash),
+            mismatch=all_of(large, negate(entry_is_large)),
+            unchanged=self.validated.has(spn) == validate,
+            then=lambda: changed(self, validated=self.validated.with_block(spn, large, validate)),
+        )
 
-    fault: Bool
-    mismatch: Bool
-    unchanged: Bool
-    then: Callable[[], Any]
+    def exits(self, gfn: Word) -> Bool:
+        """An access to a frame exits to the host: its page is not this guest's, or another's."""
+        return negate(self.maps(self.npt.at(gfn), gfn))
 
+    def reaches(self, gfn: Word, large: Bool) -> Bool:
+        """An access to each page of a block comes through: this guest's, for it, validated."""
+        spn = self.npt.at(gfn)
+        right = self.validated.counting(self.gfn, spn, gfn, large)
+        aligned = bits_and(spn, minus(block_pages(large), 1)) == 0
+        return all_of(self.maps(spn, gfn), aligned, right.whole_block(spn, large))
 
-def pvalidate(m: Snp, gfn: Word, large: Bool, validate: bool) -> Asked:
-    """PVALIDATE of the block that the nested table leads to now.
+    def is_too_small(self, gfn: Word, large: Bool) -> Bool:
+        """FAIL_SIZEMISMATCH: a 2 MiB page is asked for where the RMP entry is of 4 KiB."""
+        return all_of(large, negate(self.large.has(self.npt.at(gfn))))
 
-    Source: AMD64 APM vol. 3, PVALIDATE; vol. 2, table 15-40.
-    """
-    spn = m.npt.at(gfn)
-    entry_is_large = m.large.has(spn)
-    must_smash = all_of(entry_is_large, negate(large))
-    return Asked(
-        fault=any_of(negate(m.maps(spn, gfn)), must_smash),
-        mismatch=all_of(large, negate(entry_is_large)),
-        unchanged=m.validated.has(spn) == validate,
-        then=lambda: changed(m, validated=m.validated.with_block(spn, large, validate)),
-    )
+    def granting(self, gfn: Word, large: Bool, rights: Word) -> "Snp":
+        """RMPADJUST of each page of a block: `rights` for the guest's VMPL, none for VMPL3."""
+        return self.with_rights(self.npt.at(gfn), large, rights)
 
+    def filled(self, gfn: Word, large: Bool, contents: Word) -> "Snp":
+        """The block that the nested table leads to now holds something else."""
+        return changed(self, contents=self.contents.with_block(self.npt.at(gfn), large, contents))
 
-def reachable(m: Snp, gfn: Word, large: Bool) -> Bool:
-    """An access to each page of a block comes through: this guest's, for its frame, validated."""
-    spn = m.npt.at(gfn)
-    right = m.validated.counting(m.gfn, spn, gfn, large)
-    aligned = bits_and(spn, minus(block_pages(large), 1)) == 0
-    return all_of(m.maps(spn, gfn), aligned, right.whole_block(spn, large))
+    def with_vmsa(self, gfn: Word, vmsa: Bool) -> "Snp":
+        """RMPADJUST of one page's VMSA bit."""
+        return changed(self, vmsa=self.vmsa.with_block(self.npt.at(gfn), False, vmsa))
 
-
-def host_repairs(m: Snp, gfn: Word) -> Bool:
-    """An access to a frame exits to the host: its page is not this guest's, or another frame's."""
-    return negate(m.maps(m.npt.at(gfn), gfn))
-
-
-def with_contents(m: Snp, gfn: Word, large: Bool, contents: Word) -> Snp:
-    """The block that the nested table leads to now holds something else."""
-    return changed(m, contents=m.contents.with_block(m.npt.at(gfn), large, contents))
-
-
-def rmpadjust(m: Snp, gfn: Word, large: Bool, rights: Word) -> Snp:
-    """RMPADJUST of each page of a block: `rights` for the guest's VMPL, none for VMPL3."""
-    return m.with_rights(m.npt.at(gfn), large, rights)
-
-
-def is_too_small(m: Snp, gfn: Word, large: Bool) -> Bool:
-    """FAIL_SIZEMISMATCH: a 2 MiB page is asked for where the RMP entry is of 4 KiB."""
-    return all_of(large, negate(m.large.has(m.npt.at(gfn))))
-
-
-def with_vmsa(m: Snp, gfn: Word, vmsa: Bool) -> Snp:
-    """RMPADJUST of one page's VMSA bit."""
-    return changed(m, vmsa=m.vmsa.with_block(m.npt.at(gfn), False, vmsa))
+    def flushed(self) -> "Snp":
+        """No CPU remembers a translation."""
+        return changed(self, tlb=self.tlb.emptied())

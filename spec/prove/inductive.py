@@ -92,7 +92,8 @@ class Model:
     given: true of what is fixed, and taken for granted. kept: true between steps. steps: true of
     each step. follows: what follows of the kept ones, and other proofs lean on. first: what is true
     when all begins. named: what a step names, for a proof to look at. plain: of a step, that it is
-    a simple one, where values are chosen.
+    a simple one, where values are chosen. never: cases that no step takes on this machine, which
+    is proved. machine: where several models share rules, what tells its obligations apart.
     """
 
     id: str
@@ -106,6 +107,13 @@ class Model:
     named: Callable[[Any, Any, Mapping[str, Word]], Points]
     plain: Callable[[Any, Any], Bool]
     assumptions: tuple[Assumption, ...]
+    never: frozenset[tuple[str, str]] = frozenset()
+    machine: str = ""
+
+    def called(self, rule: Rule) -> str:
+        """The id of a rule's obligations."""
+        area, _, rest = rule.id.partition(".")
+        return f"{area}.{self.machine}.{rest}" if self.machine else rule.id
 
 
 THINGS = tuple(SORTS)
@@ -166,13 +174,13 @@ def _cell(model: Model, rule: Rule, case: Case, one: Sentence, then: Then) -> Ob
         return Query(now.supposed, [then(now, at)], given, model.plain(now.state, now.op))
 
     return Obligation(
-        f"{rule.id}.{case.name}/{one.name}",
+        f"{model.called(rule)}.{case.name}/{one.name}",
         one.claim,
         one.source,
         ask,
         model.assumptions,
         "inductive",
-        shares=rule.id,
+        shares=model.called(rule),
     )
 
 
@@ -228,7 +236,7 @@ def of_rule(model: Model, rule: Rule) -> Iterator[Obligation]:
     things = {name: world.word(name) for name in THINGS}
     before = {one.name: one.at(state, things) for one in model.kept}
     for case in rule(state, op):
-        if case.never:
+        if case.never or (rule.id, case.name) in model.never:
             yield _never(model, rule, case)
             continue
         yield _reached(model, rule, case)
@@ -250,8 +258,9 @@ def _reached(model: Model, rule: Rule, case: Case) -> Obligation:
         return Query(now.supposed, [], given, model.plain(now.state, now.op))
 
     claim = f"Some step of {rule.name} takes the case {case.name}."
-    where = f"{rule.id}.{case.name}/is_reached"
-    return Obligation(where, claim, rule.source, ask, model.assumptions, "witness", shares=rule.id)
+    name = model.called(rule)
+    where = f"{name}.{case.name}/is_reached"
+    return Obligation(where, claim, rule.source, ask, model.assumptions, "witness", shares=name)
 
 
 def _never(model: Model, rule: Rule, case: Case) -> Obligation:
@@ -260,11 +269,11 @@ def _never(model: Model, rule: Rule, case: Case) -> Obligation:
         return Query(now.supposed, [negate(taken(now.cases, case.name))])
 
     return Obligation(
-        f"{rule.id}.{case.name}/is_never_taken",
+        f"{model.called(rule)}.{case.name}/is_never_taken",
         f"{rule.name} never comes to the case {case.name}.",
         definition("what fails closed need not happen"),
         ask,
         model.assumptions,
         "inductive",
-        shares=rule.id,
+        shares=model.called(rule),
     )

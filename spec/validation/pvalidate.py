@@ -10,14 +10,7 @@ Proves (`svsm_claims`), with any number of vCPUs and frames: see there.
 
 from dataclasses import dataclass
 
-from spec.machine.snp import (
-    RIGHTS_RWX,
-    Contents,
-    is_too_small,
-    pvalidate,
-    rmpadjust,
-    with_contents,
-)
+from spec.machine.snp import RIGHTS_RWX, Contents
 from spec.rule import Case, Cases, changed, rule
 from spec.sources import apm2, apm3, decision, svsm_spec
 from spec.tables import block_pages, in_block
@@ -205,7 +198,7 @@ def claim(s: Svsm, op: Cpu) -> Cases:
 def validate(s: Svsm, op: Cpu) -> Cases:
     """Run PVALIDATE to validate a claimed block; where its size does not fit, unclaim it."""
     first, large = s.block(op.vcpu)
-    asked = pvalidate(s.hw, first, large, True)
+    asked = s.hw.validate(first, large)
     result = Result.FAIL_SIZEMISMATCH
     return (
         Case("exits", asked.fault, Did.EXIT, s),
@@ -237,7 +230,7 @@ def fill(s: Svsm, op: Cpu) -> Cases:
             "filled",
             True,
             Did.DONE,
-            lambda: s.going_to(op.vcpu, pc, hw=with_contents(s.hw, first, large, contents)),
+            lambda: s.going_to(op.vcpu, pc, hw=s.hw.filled(first, large, contents)),
         ),
     )
 
@@ -254,7 +247,7 @@ def grant(s: Svsm, op: Cpu) -> Cases:
     first, large = s.block(op.vcpu)
 
     def granted() -> Svsm:
-        return effective(changed(s, hw=rmpadjust(s.hw, first, large, RIGHTS_RWX)), op.vcpu)
+        return effective(changed(s, hw=s.hw.granting(first, large, RIGHTS_RWX)), op.vcpu)
 
     return (*access(s, first, large), Case("granted", True, Did.DONE, granted))
 
@@ -290,7 +283,7 @@ def revoke(s: Svsm, op: Cpu) -> Cases:
         exits,
         Case(
             "size_mismatch",
-            is_too_small(s.hw, first, large),
+            s.hw.is_too_small(first, large),
             Did.REFUSED,
             lambda: s.ending(op.vcpu, result),
             result,
@@ -300,7 +293,7 @@ def revoke(s: Svsm, op: Cpu) -> Cases:
             "revoked",
             True,
             Did.DONE,
-            lambda: s.going_to(op.vcpu, pc, hw=rmpadjust(s.hw, first, large, 0)),
+            lambda: s.going_to(op.vcpu, pc, hw=s.hw.granting(first, large, 0)),
         ),
     )
 
@@ -309,7 +302,7 @@ def revoke(s: Svsm, op: Cpu) -> Cases:
 def rescind(s: Svsm, op: Cpu) -> Cases:
     """Run PVALIDATE to rescind a claimed block; the carry flag tells of another page beneath."""
     first, large = s.block(op.vcpu)
-    asked = pvalidate(s.hw, first, large, False)
+    asked = s.hw.rescind(first, large)
     reboot = s.cpus.mode.at(op.vcpu) == Mode.REBOOT
     pc = pick(reboot, int(Pc.RELEASE), int(Pc.FLUSH))
     return (
@@ -333,7 +326,7 @@ def restore(s: Svsm, op: Cpu) -> Cases:
     result = pick(create, int(Result.INVALID_PARAMETER), int(Result.FAIL_SIZEMISMATCH))
 
     def restored() -> Svsm:
-        return s.ending(op.vcpu, result, hw=rmpadjust(s.hw, first, large, RIGHTS_RWX))
+        return s.ending(op.vcpu, result, hw=s.hw.granting(first, large, RIGHTS_RWX))
 
     return (*access(s, first, large), Case("restored", True, Did.REFUSED, restored, result))
 
@@ -345,7 +338,7 @@ def flush(s: Svsm, op: Cpu) -> Cases:
     pc = pick(create, int(Pc.PROMOTE), int(Pc.RELEASE))
 
     def flushed() -> Svsm:
-        return s.going_to(op.vcpu, pc, hw=changed(s.hw, tlb=s.hw.tlb.emptied()))
+        return s.going_to(op.vcpu, pc, hw=s.hw.flushed())
 
     return (Case("flushed", True, Did.DONE, flushed),)
 

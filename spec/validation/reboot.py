@@ -92,8 +92,7 @@ def reboot_end(s: Svsm, op: Cpu) -> Cases:
     left = s.layout.guest.meet(s.claimed)
 
     def cold() -> Svsm:
-        hw = changed(s.hw, tlb=s.hw.tlb.emptied())
-        made = changed(s, hw=hw, caas=s.caas.emptied(), stage=Stage.COLD)
+        made = changed(s, hw=s.hw.flushed(), caas=s.caas.emptied(), stage=Stage.COLD)
         return made.going_to(op.vcpu, Pc.IDLE)
 
     return (

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from enum import IntEnum, unique
 from typing import Annotated, Any
 
-from spec.machine.snp import Snp, host_repairs, reachable
+from spec.machine.snp import Snp
 from spec.rule import Case, changed
 from spec.tables import in_block
 from spec.terms import (
@@ -303,6 +303,6 @@ def access(s: Svsm, gfn: Word, large: Bool) -> tuple[Case, Case]:
     page that is not validated is another than the one that was: the SVSM stops.
     """
     return (
-        Case("exits", host_repairs(s.hw, gfn), Did.EXIT, s),
-        Case("unvalidated", negate(reachable(s.hw, gfn, large)), Did.HALTED, s.stopped),
+        Case("exits", s.hw.exits(gfn), Did.EXIT, s),
+        Case("unvalidated", negate(s.hw.reaches(gfn, large)), Did.HALTED, s.stopped),
     )

@@ -6,7 +6,7 @@ rights are taken away and forgotten by every CPU before its contents are looked 
 
 from dataclasses import dataclass
 
-from spec.machine.snp import RIGHTS_RWX, rmpadjust, with_vmsa
+from spec.machine.snp import RIGHTS_RWX
 from spec.rule import Case, Cases, changed, rule
 from spec.sources import coconut, svsm_spec
 from spec.terms import (
@@ -124,7 +124,7 @@ def promote(s: Svsm, op: Checked) -> Cases:
     bad = all_of(negate(imported), negate(op.valid))
 
     def promoted() -> Svsm:
-        return s.ending(op.vcpu, Result.SUCCESS, hw=with_vmsa(s.hw, first, True))
+        return s.ending(op.vcpu, Result.SUCCESS, hw=s.hw.with_vmsa(first, True))
 
     return (
         *access(s, first, False),
@@ -169,7 +169,7 @@ def demote(s: Svsm, op: Cpu) -> Cases:
     rights = pick(reboot, 0, RIGHTS_RWX)
 
     def demoted() -> Svsm:
-        hw = rmpadjust(with_vmsa(s.hw, first, False), first, False, rights)
+        hw = s.hw.with_vmsa(first, False).granting(first, False, rights)
         return unregistered(s, first).ending(op.vcpu, Result.SUCCESS, hw=hw)
 
     return (*access(s, first, False), Case("demoted", True, Did.DONE, demoted))
