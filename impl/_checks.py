@@ -42,13 +42,22 @@ class Record(Protocol):
     """What a batch reads of the record that it runs on; its steps are found by name."""
 
     @property
-    def base(self) -> int: ...
+    def base(self) -> int:
+        """As the record's."""
+        ...
+
     @property
-    def pages(self) -> int: ...
-    def words(self) -> bytes: ...
+    def pages(self) -> int:
+        """As the record's."""
+        ...
+
+    def words(self) -> bytes:
+        """As the record's."""
+        ...
 
 
 def u64(value: SupportsIndex) -> int:
+    """The integer that `value` is, if it fits in 64 bits."""
     number = operator.index(value)
     if not 0 <= number < TOP:
         raise OverflowError(f"{number} does not fit in an unsigned 64-bit integer")
@@ -56,6 +65,7 @@ def u64(value: SupportsIndex) -> int:
 
 
 def words_for(pages: int) -> int:
+    """How many words have a bit for each of `pages` pages."""
     return -(-pages // WORD_BITS)
 
 
@@ -74,18 +84,22 @@ def view_of(
 
 
 def columns(view: memoryview) -> int:
+    """Items per row of a view of two dimensions."""
     return view.shape[1] if view.shape else 0
 
 
 def bytes_of(view: memoryview) -> memoryview:
+    """The bytes of a contiguous view, which may be empty."""
     return view.cast("B") if view.nbytes else memoryview(bytearray())
 
 
 def ones(n: int) -> int:
+    """The integer whose lowest `n` bits are set, and no other."""
     return (1 << n) - 1
 
 
 def settings(max_pages: SupportsIndex, mixed_2m: SupportsIndex) -> tuple[int, Status]:
+    """Both settings as their own types, refused as the constructors say."""
     cap, mixed = operator.index(max_pages), operator.index(mixed_2m)
     if not 1 <= cap <= MAX_PAGES:
         raise ValueError(f"max_pages is {cap}, must be 1 to {MAX_PAGES}")
@@ -95,6 +109,7 @@ def settings(max_pages: SupportsIndex, mixed_2m: SupportsIndex) -> tuple[int, St
 
 
 def create_refusal(base: int, pages: int, max_pages: int) -> int:
+    """Minus the status that refuses a region, or 0."""
     end = base + PAGE_4K * pages
     if base % PAGE_4K:
         return -Status.MISALIGNED
@@ -110,6 +125,7 @@ def create_refusal(base: int, pages: int, max_pages: int) -> int:
 
 
 def page_refusal(gpa: int, size: int, base: int, pages: int) -> int:
+    """Minus the status that refuses a page of `size` bytes at `gpa`, or 0."""
     if gpa % size:
         return -Status.MISALIGNED
     if gpa + size >= TOP:
@@ -120,6 +136,7 @@ def page_refusal(gpa: int, size: int, base: int, pages: int) -> int:
 
 
 def range_refusal(first: int, stop: int, base: int, pages: int) -> int:
+    """Minus the status that refuses the addresses from `first` up to `stop`, or 0."""
     if first % PAGE_4K or stop % PAGE_4K:
         return -Status.MISALIGNED
     if stop < first:
@@ -156,10 +173,12 @@ def state_words(base: int, pages: int, words: ReadableBuffer, max_pages: int) ->
 
 
 def slack_set(words: bytes | bytearray, pages: int) -> bool:
+    """True if packed words have a bit beyond the last of `pages` pages."""
     return int.from_bytes(words[-8:], "little") >> (pages % WORD_BITS or WORD_BITS) != 0
 
 
 def put(words: bytearray, begin: int, end: int, claimed: bool) -> None:
+    """Sets, or clears, the bits of the pages with index in `[begin, end)`."""
     where = slice(begin // 8, -(-end // 8))
     covering, mask = words[where], ones(end - begin) << begin % 8
     bits = int.from_bytes(covering, "little")
@@ -174,6 +193,7 @@ def run_batch(
     results: WriteableBuffer,
     snapshots: WriteableBuffer,
 ) -> int:
+    """Number of steps done, as `run` of either record says."""
     # A copy, so that steps that write into an overlapping buffer do not change the program.
     view = view_of("ops", ops, "QL", 2, writable=False)
     steps = memoryview(bytes_of(view).tobytes()).cast("Q").tolist() if view.nbytes else []

@@ -50,7 +50,7 @@ from impl._run_steps cimport (
     run_step,
     run_test_range,
 )
-from impl._runs cimport FULL, Entry, Flips, Place
+from impl._runs cimport FULL, JOINED, Entry, Flips, Place
 from impl._steps cimport (
     MIXED,
     OP_EXPORT_WORDS,
@@ -290,26 +290,36 @@ cdef inline uint64_t *flips_of(const Flips *f, uint64_t entry) noexcept nogil:
 
 
 cdef Place locate "runs_locate"(const Flips *f, uint64_t page) noexcept nogil:
-    # The last entry that starts at `page` or before, and how many of its flips are there. Each
-    # halving adds a product, not a branch: where a page is cannot be predicted.
+    # The last entry that starts at `page` or before, and how many of its flips are there. Where a
+    # page is cannot be predicted: so nothing branches on it, and eight parts are told apart by
+    # seven looks that do not wait for one another. What is left is at least the part it is in.
     cdef Place place
     cdef const Entry *top = f.top
     cdef const uint64_t *flips
-    cdef uint64_t n = f.blocks, half
-    while n > 1:
-        half = n >> 1
-        top += half & (0 - <uint64_t>(top[half].first <= page))
-        n -= half
+    cdef uint64_t n = f.blocks, part, below
+    cdef int i
+    while n >= 8:
+        part = n >> 3
+        below = 0
+        for i in range(1, 8):
+            below += top[i * part].first <= page
+        top += below * part
+        n -= 7 * part
+    below = 0
+    for i in range(1, <int>n):
+        below += top[i].first <= page
+    top += below
     flips = f.pool + FULL * <uint64_t>top.block
-    place.entry = top - f.top
-    place.at = 0
     n = top.n
-    while n > 1:
-        half = n >> 1
-        place.at += half & (0 - <uint64_t>(flips[place.at + half - 1] <= page))
-        n -= half
-    if n:
-        place.at += flips[place.at] <= page
+    # By cache lines, then in the one; what lies behind the flips of the block does not count.
+    below = 0
+    for i in range(8, FULL, 8):
+        below += (<uint64_t>i < n) & (flips[i] <= page)
+    place.at = 0
+    for i in range(8):
+        place.at += (8 * below + i < n) & (flips[8 * below + i] <= page)
+    place.at += 8 * below
+    place.entry = top - f.top
     return place
 
 
@@ -335,9 +345,9 @@ cdef void split "runs_split"(Flips *f, uint64_t entry, uint64_t kept) noexcept n
 
 
 cdef bint join "runs_join"(Flips *f, uint64_t entry) noexcept nogil:
-    # The next block moves into this one if it fits.
+    # The next block moves into this one if they are few, or one of them is empty.
     cdef Entry *top = f.top + entry
-    if entry + 1 >= f.blocks or top.n + top[1].n > FULL:
+    if entry + 1 >= f.blocks or top.n and top[1].n and top.n + top[1].n > JOINED:
         return False
     memcpy(flips_of(f, entry) + top.n, flips_of(f, entry + 1), 8 * top[1].n)
     if top.n == 0:
@@ -362,7 +372,9 @@ cdef void insert_flips "runs_insert"(
             begin, at = entry + 1, at - kept
     flips = flips_of(f, begin) + at
     memmove(flips + n, flips, 8 * (f.top[begin].n - at))
-    memcpy(flips, fresh, 8 * n)
+    flips[0] = fresh[0]
+    if n == 2:
+        flips[1] = fresh[1]
     if at == 0:
         f.top[begin].first = fresh[0]
     f.top[begin].n += <uint16_t>n

@@ -11,6 +11,7 @@ from libc.string cimport memcpy, memset
 
 from impl._runs cimport (
     FULL,
+    JOINED,
     Entry,
     Flips,
     Place,
@@ -66,12 +67,12 @@ ctypedef int64_t (*RunRangeStep)(Tracker *, uint64_t, uint64_t) noexcept nogil
 
 cdef inline bint reserve(Flips *f, uint64_t blocks, uint64_t max_flips) noexcept nogil:
     """True if there is room for `blocks` blocks; else there is no memory, and nothing changed."""
-    cdef uint64_t room = 2 * f.room if f.room > 2 else 4, most = max_flips // (FULL // 2) + 2, i
+    cdef uint64_t room = 2 * f.room if f.room > 2 else 4, most = max_flips // (JOINED // 2) + 2, i
     cdef uint64_t *pool
     cdef Entry *top
     if blocks <= f.room:
         return True
-    # Two neighbours have more than 64 flips, so more blocks than that are never in use.
+    # Two neighbours have more than JOINED flips, so more blocks than that are never in use.
     if room > most:
         room = most
     if room < blocks:
@@ -190,7 +191,7 @@ cdef inline int64_t change(
     """Pages that are all alike and not `claimed` yet become so: at most two flips come or go."""
     cdef Flips *f = &t.f
     cdef Place place = locate(f, first)
-    cdef uint64_t after = next_flip(t, place)
+    cdef uint64_t after = next_flip(t, place), n
     cdef uint64_t fresh[2]
     cdef bint begins = place.at and flip_at(f, place)[-1] == first
     if after < stop:
@@ -200,11 +201,12 @@ cdef inline int64_t change(
     if not begins and (after != stop or stop == t.r.pages):
         # A new flip at `first`, and inside the region one at `stop`.
         fresh[0], fresh[1] = first, stop
-        if f.flips + 1 + (stop < t.r.pages) > t.max_flips:
+        n = 1 + (stop < t.r.pages)
+        if f.flips + n > t.max_flips:
             return -OUT_OF_RUNS
-        if not reserve(f, f.blocks + 1, t.max_flips):
+        if f.top[place.entry].n + n > FULL and not reserve(f, f.blocks + 1, t.max_flips):
             return INT64_MIN
-        insert_flips(f, place.entry, place.at, fresh, 1 + (stop < t.r.pages))
+        insert_flips(f, place.entry, place.at, fresh, n)
     elif begins and after == stop:
         # The run is gone: with its first flip the next one, unless the region ends there.
         remove_flips(f, place.entry, place.at - 1, 1 + (stop < t.r.pages))

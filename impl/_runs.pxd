@@ -4,7 +4,7 @@
 As in `_words.pxd`, the kernels are declared as if they were foreign and defined in `_fast.pyx`.
 """
 
-from libc.stdint cimport int64_t, uint16_t, uint32_t, uint64_t
+from libc.stdint cimport uint16_t, uint32_t, uint64_t
 
 from impl._words cimport bitmap_alloc  # KERNEL is defined beside it
 
@@ -12,8 +12,8 @@ cdef extern from * nogil:
     """
     /* A flip is a page that differs from the one before, or page 0 if it is claimed; page i is
        claimed if an odd number of flips is i or less. The flips stand in order in blocks of up to
-       64, the blocks in order in `top`. No two neighbours would fit into one block, so that there
-       are at most 2 * flips / 64 + 1. */
+       64, the blocks in order in `top`. Any two neighbours have more than 48, so that there are at
+       most 2 * flips / 49 + 1 blocks. */
     typedef struct {
         uint64_t first;  /* the first flip of the block, unless it is empty */
         uint32_t block;  /* where the block is: at 64 * block of the pool */
@@ -70,5 +70,9 @@ cdef extern from * nogil:
     void write_runs "runs_write"(const Flips *f, uint64_t *words, uint64_t stop)
 
 cdef enum:
-    # Flips in a full block: eight cache lines, found in six halvings.
+    # Flips in a full block: eight cache lines of eight.
     FULL = 64
+    # Neighbours with at most as many become one. Were it FULL, the halves of a block that has been
+    # split would be joined by the next release and split by the next claim, each time moving
+    # what is behind them in `top`.
+    JOINED = 48

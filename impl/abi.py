@@ -17,7 +17,7 @@ MAX_PAGES: Final = ADDRESS_LIMIT // PAGE_4K
 
 # The default cap on one region: 1 TiB of guest, 32 MiB of bitmap.
 DEFAULT_MAX_PAGES: Final = 2**28
-# The default cap on a tracker's runs: at most about 2 MiB of memory.
+# The default cap on a tracker's runs: less than 3 MiB of memory.
 DEFAULT_MAX_RUNS: Final = 2**17
 MAX_RUNS: Final = 2**40
 

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import random
+import subprocess
 import sys
+import threading
 from array import array
 from dataclasses import dataclass
 from itertools import pairwise
+from pathlib import Path
 from types import ModuleType
 from typing import Any
 
@@ -14,6 +17,7 @@ import numpy as np
 import pytest
 from definition import KIB4, MIB2, TOP, Definition, call, walk
 
+import impl
 from impl import kernels
 from impl.abi import DEFAULT_MAX_RUNS, MAX_RUNS, Opcode, Status
 
@@ -369,6 +373,107 @@ def test_memory_is_bounded_by_the_cap(k: ModuleType) -> None:
     assert tracker.release_4k(KIB4 * (pages - 2)) == -Status.OUT_OF_RUNS
     assert (tracker.claim_4k(0), tracker.runs) == (0, DEFAULT_MAX_RUNS)
     assert sys.getsizeof(tracker) < 2.2 * 2**20
+
+
+def test_memory_is_bounded_in_whatever_order_the_runs_come(k: ModuleType) -> None:
+    most = 2**14
+    tracker = k.RunTracker(max_runs=most)
+    tracker.create(0, 4 * most, 0)
+    places = list(range(1, 4 * most, 4))
+    random.Random(5).shuffle(places)
+    answers = [tracker.claim_4k(KIB4 * page) for page in places]
+    # Each claim makes two runs more, from one on.
+    assert answers.count(0) == (most - 1) // 2
+    assert set(answers[(most - 1) // 2 :]) == {-Status.OUT_OF_RUNS}
+    assert sys.getsizeof(tracker) < 22.1 * most + 2000
+
+
+NO_MEMORY = """
+import resource, sys
+from pathlib import Path
+import numpy as np
+from impl.kernels import load
+tracker = load("fast").RunTracker(max_runs=2**40)
+pages = 2**26
+tracker.create(0, pages, 0)
+words = np.full(pages // 64, 0x5555555555555555, np.uint64)
+n = 2**14
+ops = np.zeros((n, 4), np.uint64)
+snapshots, results = np.zeros((n, 2), np.uint64), np.zeros(n, np.int64)
+used = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
+limit = used + 2**27
+resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
+def tried(call):
+    try:
+        call()
+    except MemoryError:
+        return True
+    return False
+assert tracker.claim_4k(4096) == 0
+assert tried(lambda: tracker.import_words(words))
+assert tried(lambda: tracker.load_state(0, pages, words))
+assert (tracker.pages, tracker.runs, tracker.count(0, 4096 * pages)) == (pages, 3, 1)
+done = 1
+for start in range(0, pages // 2, n):
+    ops[:, 0] = 2
+    ops[:, 1] = 4096 * (2 * np.arange(start + 1, start + 1 + n) + 1)
+    results[:] = 7
+    failed = tried(lambda: tracker.run(ops, words[:0], results, snapshots))
+    done += int((results == 0).sum())
+    if failed:
+        break
+else:
+    sys.exit("no MemoryError")
+gpa = 4096 * (2 * done + 1)
+assert tried(lambda: tracker.claim_4k(gpa)) and tried(lambda: tracker.claim_range(gpa, gpa + 4096))
+assert (tracker.runs, tracker.count(0, 4096 * pages)) == (1 + 2 * done, done)
+assert (tracker.query(gpa), tracker.query(gpa - 8192)) == (0, 1)
+assert tracker.release_4k(gpa - 8192) == 0 == tracker.claim_4k(gpa - 8192)
+print("kept")
+"""
+
+
+@pytest.mark.skipif(kernels.built() != "fast", reason="impl._fast is not built")
+@pytest.mark.skipif(sys.platform != "linux", reason="limits the address space")
+def test_without_memory_the_old_runs_stay() -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", NO_MEMORY], cwd=Path(impl.__file__).parents[1],
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert (done.stdout.strip(), done.returncode) == ("kept", 0), done.stderr
+
+
+@pytest.mark.skipif(kernels.built() != "fast", reason="impl._fast is not built")
+def test_threads_wait_for_one_another() -> None:
+    # Imports, counts and batches let go of the GIL; meanwhile another thread changes the runs.
+    tracker = kernels.load("fast").RunTracker()
+    pages = 2**17
+    tracker.create(0, pages, 0)
+    alternating = np.full(pages // 64, 0x3333333333333333, np.uint64)
+    wrong: list[Any] = []
+    stop = threading.Event()
+
+    def replace() -> None:
+        while not stop.is_set():
+            if tracker.import_words(alternating) or tracker.fill(0):
+                wrong.append("replace")
+
+    def read() -> None:
+        while not stop.is_set():
+            count, bitmap = tracker.count(0, KIB4 * pages), tracker.to_bitmap()
+            if count not in (0, pages // 2) or bitmap.count(0, KIB4 * pages) not in (0, pages // 2):
+                wrong.append(count)
+
+    workers = [threading.Thread(target=work) for work in (replace, replace, read, read)]
+    for worker in workers:
+        worker.start()
+    for i in range(2000):
+        if tracker.query(KIB4 * (i % 4)) not in ((0, 1) if i % 4 < 2 else (0,)):
+            wrong.append(i)
+    stop.set()
+    for worker in workers:
+        worker.join()
+    assert not wrong
 
 
 def test_same_takes_only_its_twin(k: ModuleType) -> None:
