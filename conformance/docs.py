@@ -66,7 +66,7 @@ def model_page(model: Model, stem: str) -> str:
 
 
 def _model_page(model: Model, stem: str) -> Iterator[str]:
-    rules = [rule for rule in model.rules if rule.id.rpartition(".")[0] == stem]
+    rules = [rule for rule in own(model) if _stem(model, rule) == stem]
     module = inspect.getmodule(rules[0].cases)
     yield f"# `{stem}`\n"
     yield f"{inspect.getdoc(module)}\n"
@@ -122,7 +122,17 @@ def attacks() -> str:
 
 def stems(model: Model) -> list[str]:
     """The modules that the rules of a model are written in, in order."""
-    return list(dict.fromkeys(rule.id.rpartition(".")[0] for rule in model.rules))
+    return list(dict.fromkeys(_stem(model, rule) for rule in own(model)))
+
+
+def own(model: Model) -> list[Rule]:
+    """The rules of a model that no model before it has."""
+    shared = {id(rule) for one in MODELS[: MODELS.index(model)] for rule in one.rules}
+    return [rule for rule in model.rules if id(rule) not in shared]
+
+
+def _stem(model: Model, rule: Rule) -> str:
+    return model.called(rule).rpartition(".")[0]
 
 
 def index() -> str:
@@ -136,7 +146,7 @@ def index() -> str:
     for model in MODELS:
         lines.append(f"## `{model.id}`: one model\n\n| steps | rules |\n| --- | --- |")
         for stem in stems(model):
-            names = [r.name for r in model.rules if r.id.rpartition(".")[0] == stem]
+            names = [r.name for r in own(model) if _stem(model, r) == stem]
             lines.append(f"| [`{stem}`]({stem}.md) | {', '.join(names)} |")
         lines.append(f"\n[What is true of it]({model.id}.md), and [attacks](attacks.md).\n")
     return "\n".join(lines) + "\n"

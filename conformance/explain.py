@@ -110,12 +110,15 @@ def _disciplines(name: str) -> Iterator[str]:
 
 
 def _models(name: str) -> Iterator[str]:
+    told: set[int] = set()
     for model in MODELS:
         for rule in model.rules:
-            if _is(rule.id, name):
+            if _is(model.called(rule), name) and id(rule) not in told:
+                told.add(id(rule))
                 yield from _model_rule(model, rule)
         for one in (*model.given, *model.kept, *model.follows, *model.steps):
-            if one.name == name:
+            if one.name == name and id(one) not in told:
+                told.add(id(one))
                 yield f"{name}: {one.claim}"
                 yield f"source: {one.source}"
                 yield f"speaks of: {', '.join(f'{SORTS[a]} {a}' for a in one.about) or 'a step'}"
@@ -125,7 +128,7 @@ def _models(name: str) -> Iterator[str]:
 def _model_rule(model: Model, rule: Rule) -> Iterator[str]:
     world = Symbolic()
     state, op = record(world, model.state, "s"), record(world, rule.operands, "op")
-    yield f"{rule.id}: {rule.claim}"
+    yield f"{model.called(rule)}: {rule.claim}"
     yield f"source: {rule.source}"
     yield f"operands: {', '.join(hints(rule.operands)) or 'none'}"
     yield "cases, of which the first that holds is taken:"

@@ -1,10 +1,9 @@
 """Every subject and every model that has rules, and every obligation, by id."""
 
-from collections.abc import Iterator
-from functools import cache
+from collections.abc import Callable, Iterator
+from functools import cache, partial
 
-from spec.prove.inductive import Model
-from spec.prove.inductive import obligations as of_model
+from spec.prove.inductive import Model, of_rule, of_states
 from spec.prove.matrix import Subject, matrix
 from spec.prove.obligation import Obligation
 from spec.rule import Rule
@@ -55,12 +54,21 @@ def subject_of(policy: bitmap.Policy) -> Subject:
 MODELS: tuple[Model, ...] = (svsm_model.MODEL, tdx_model.MODEL)
 
 
+@cache
+def parts() -> dict[str, Callable[[], Iterator[Obligation]]]:
+    """What makes the obligations whose ids begin with a name: of a subject, of a model's rule."""
+    made: dict[str, Callable[[], Iterator[Obligation]]] = {}
+    made |= {subject.id: partial(matrix, subject) for subject in SUBJECTS}
+    for model in MODELS:
+        made[model.id] = partial(of_states, model)
+        made |= {model.called(rule): partial(of_rule, model, rule) for rule in model.rules}
+    return made
+
+
 def obligations() -> Iterator[Obligation]:
     """Every obligation of every subject and model, in a fixed order."""
-    for subject in SUBJECTS:
-        yield from matrix(subject)
-    for model in MODELS:
-        yield from of_model(model)
+    for made in parts().values():
+        yield from made()
 
 
 @cache
@@ -70,6 +78,6 @@ def rules() -> dict[str, Rule]:
 
 
 @cache
-def model_rules() -> dict[str, Rule]:
-    """Every rule of a model, by id."""
-    return {rule.id: rule for model in MODELS for rule in model.rules}
+def model_rules(machine: str = "") -> dict[str, Rule]:
+    """Every rule of the models of one machine, by id; on SEV-SNP where none is named."""
+    return {r.id: r for model in MODELS if model.machine == machine for r in model.rules}

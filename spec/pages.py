@@ -308,9 +308,7 @@ class Book:
 
     facts: dict[tuple["SymbolicPages", int, int, bool], Uniform] = field(default_factory=dict)
     counters: dict["SymbolicPages", z3.FuncDeclRef] = field(default_factory=dict)
-    run_counts: dict[int, tuple[Any, Any]] = field(default_factory=dict)
-    run_facts: list[Uniform] = field(default_factory=list)
-    about_runs: list[Bool] = field(default_factory=list)
+    run_counts: dict[int, tuple[Any, ...]] = field(default_factory=dict)
 
     def uniform(
         self,
@@ -343,21 +341,21 @@ class Book:
         return self.counters.setdefault(pages, z3.Function(name, sort, sort, sort))
 
     def runs(self, pages: "SymbolicPages", first: Word, stop: Word) -> Word:
-        """The number of runs of one set; sets that are said alike have one number.
-
-        That pages which are all alike make two runs at most is a lemma (`validation.runs`).
-        """
+        """The number of runs of one set; sets that are said alike have one number."""
         said = pages.has(z3.BitVec("any_page", WIDTH))
         if said.get_id() not in self.run_counts:
             number = z3.BitVec(f"runs_{len(self.run_counts)}", WIDTH)
-            self.run_counts[said.get_id()] = (said, number)
-            stem = f"alike_{len(self.run_counts)}"
-            for value in (True, False):
-                flag, odd = z3.Bool(f"{stem}_{value}"), z3.BitVec(f"odd_{stem}_{value}", WIDTH)
-                fact = Uniform(pages, first, stop, value, flag, odd)
-                self.run_facts.append(fact)
-                self.about_runs.append(implies(flag, within(number, 1, 3)))
+            self.run_counts[said.get_id()] = (said, number, pages, first, stop)
         return self.run_counts[said.get_id()][1]
+
+    def alike(self) -> Iterable[Bool]:
+        """Pages that are all alike make two runs at most, a lemma of `validation.runs`."""
+        for place, (_, number, pages, first, stop) in enumerate(self.run_counts.values()):
+            for value in (True, False):
+                stem = f"alike_{place}_{value}"
+                flag, odd = z3.Bool(stem), z3.BitVec(f"odd_{stem}", WIDTH)
+                yield Uniform(pages, first, stop, value, flag, odd).witnessed()
+                yield implies(flag, within(number, 1, 3))
 
     def places(self) -> list[Word]:
         """The pages at which the facts themselves want to be looked at."""
@@ -375,10 +373,9 @@ class Book:
 
     def instances(self, points: Iterable[Word]) -> list[Bool]:
         """Every fact, at each of `points` and at each fact's witness."""
-        facts = [*self.facts.values(), *self.run_facts]
-        places = [*points, *self.places(), *(fact.witness for fact in self.run_facts)]
-        said = [f.witnessed() for f in facts] + [f.at(q) for f in facts for q in places]
-        return said + self.about_runs
+        facts = list(self.facts.values())
+        places = [*points, *self.places()]
+        return [f.witnessed() for f in facts] + [f.at(q) for f in facts for q in places]
 
 
 @dataclass(frozen=True, eq=False)

@@ -17,7 +17,7 @@ from conformance.protocol.trace import finding_of, save
 from conformance.protocol.vectors import kept
 from conformance.protocol.walk import Failure, again, drawn, failure, reduced, walk
 from conformance.protocol.world import starts
-from spec.catalogue import MODELS
+from spec.catalogue import model_rules
 from spec.rule import Rule
 from spec.validation.svsm import Svsm
 
@@ -117,7 +117,7 @@ def run_protocol(
     spent = time.perf_counter() - began
     inner = sum(by_walks.values())
     differences = [_difference(make, made_by, failed, seed, traces) for made_by, failed in failures]
-    rules = [rule for model in MODELS for rule in model.rules if rule.id in ids]
+    rules = [rule for rule in model_rules().values() if rule.id in ids]
     return DeviceReport(
         device=device.name,
         twin_note=device.name,

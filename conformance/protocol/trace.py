@@ -12,7 +12,7 @@ from conformance.protocol.draw import Drawn
 from conformance.protocol.walk import Failure
 from conformance.protocol.world import starts
 from conformance.trace import Finding, TraceError
-from spec.catalogue import MODELS
+from spec.catalogue import model_rules
 from spec.rule import Rule, hints, kind
 from spec.terms import MASK, Bits
 from spec.validation.svsm import Svsm
@@ -108,7 +108,7 @@ def decoded(trace: ProtocolTrace, place: str) -> tuple[Svsm, list[Drawn]]:
 
     Raises: TraceError, one line that begins with `place`.
     """
-    known = {rule.id: rule for model in MODELS for rule in model.rules}
+    known = model_rules()
     begins = starts()
     if not 0 <= trace.start < len(begins):
         raise TraceError(f"{place}: start {trace.start} is none of 0 to {len(begins) - 1}")

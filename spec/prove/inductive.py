@@ -215,12 +215,17 @@ def _of_state(model: Model, one: Sentence, known: str) -> Obligation:
     )
 
 
-def obligations(model: Model) -> Iterator[Obligation]:
-    """Every obligation of a model, in a fixed order."""
+def of_states(model: Model) -> Iterator[Obligation]:
+    """That the sentences are true when all begins, and what follows of them."""
     for one in model.kept:
         yield _of_state(model, one, "first")
     for one in model.follows:
         yield _of_state(model, one, "kept")
+
+
+def obligations(model: Model) -> Iterator[Obligation]:
+    """Every obligation of a model, in a fixed order."""
+    yield from of_states(model)
     for rule in model.rules:
         yield from of_rule(model, rule)
 

@@ -107,7 +107,7 @@ def kept_obligation(
         said = sentence(find(cases, case.name).state, p)
         points = [p, *subject.touched(state, op)]
         hypotheses = _supposing(subject, state, cases, case.name, world, points)
-        hypotheses += [bridge(state, p) for bridge in subject.bridges]
+        hypotheses += [*world.alike(), *(bridge(state, p) for bridge in subject.bridges)]
         return Query(hypotheses, [said])
 
     claim = (sentence.__doc__ or "").strip()

@@ -64,6 +64,9 @@ class World(Protocol):
     def facts(self, points: Sequence[Word]) -> list[Bool]:
         """What was asked of many pages at once says, where it is looked at."""
 
+    def alike(self) -> list[Bool]:
+        """What is known of how many runs a set has."""
+
     def near(self, points: Sequence[Word]) -> list[Bool]:
         """As `facts`, without what one fact says at the witness of another."""
 
@@ -173,6 +176,10 @@ class Symbolic:
     def facts(self, points: Sequence[Word]) -> list[Bool]:
         """The instances of the book's facts, and that numbers are natural."""
         return [*self.book.instances(points), *(n >= 0 for n in self.naturals.values())]
+
+    def alike(self) -> list[Bool]:
+        """That pages which are all alike make two runs at most, for each set so asked."""
+        return list(self.book.alike())
 
     def near(self, points: Sequence[Word]) -> list[Bool]:
         """The instances of the book's facts at `points` alone."""
@@ -297,6 +304,10 @@ class Concrete:
         return [sentence(q) for q in sorted({*points, *near})]
 
     def facts(self, points: Sequence[Word]) -> list[Bool]:
+        """Nothing: a plain set answers for itself."""
+        return []
+
+    def alike(self) -> list[Bool]:
         """Nothing: a plain set answers for itself."""
         return []
 
