@@ -161,17 +161,23 @@ def _lighter(task: Task) -> Task:
 def _run_all(
     tasks: Sequence[Task], jobs: int, progress: Callable[[str], None]
 ) -> list[DeviceReport]:
-    """Each device in a process of its own, as many at once as `jobs` says."""
-    jobs = min(jobs or len(os.sched_getaffinity(0)), len(tasks))
+    """Each device in a process of its own, as many at once as `jobs` says.
+
+    The built-in twins share one, and the doors that are made in it.
+    """
+    twins_ = [task for task in tasks if _shares_doors(task)]
+    groups = [*([twins_] if twins_ else []), *([task] for task in tasks if task not in twins_)]
+    jobs = min(jobs or len(os.sched_getaffinity(0)), len(groups))
     pool = ThreadPoolExecutor(jobs)
     try:
-        futures = [pool.submit(_isolated, task) for task in tasks]
+        futures = [pool.submit(_isolated_all, group) for group in groups]
         waiting = set(futures)
         while waiting:
-            names = [t.device for t, f in zip(tasks, futures, strict=True) if not f.done()]
-            progress(f"running {', '.join(names)}")
+            left = [g for g, f in zip(groups, futures, strict=True) if not f.done()]
+            progress(f"running {', '.join(task.device for group in left for task in group)}")
             _, waiting = wait(waiting, timeout=1.0, return_when=FIRST_COMPLETED)
-        return [future.result() for future in futures]
+        found = {r.twin_note: r for future in futures for r in future.result()}
+        return [found[task.device] for task in tasks]
     except BaseException:
         # Interrupted: nothing is left running.
         for child in multiprocessing.active_children():
@@ -179,6 +185,26 @@ def _run_all(
         raise
     finally:
         pool.shutdown(wait=False, cancel_futures=True)
+
+
+def _shares_doors(task: Task) -> bool:
+    """A built-in twin, which is not expected to crash, with the usual policy or kept as runs."""
+    return task.device in ("impl:fast", "impl:pure", "impl:fast+runs", "impl:pure+runs")
+
+
+def _run_each(tasks: Sequence[Task]) -> list[DeviceReport]:
+    return [run_device(task) for task in tasks]
+
+
+def _isolated_all(tasks: Sequence[Task]) -> list[DeviceReport]:
+    """The reports on devices that share a process; each has its own where they crash."""
+    if len(tasks) > 1:
+        try:
+            patience = sum(task.effort.patience_seconds for task in tasks)
+            return in_child(_run_each, tasks, seconds=patience)  # type: ignore[no-any-return]
+        except DeviceCrash:
+            pass
+    return [_isolated(task) for task in tasks]
 
 
 def _isolated(task: Task) -> DeviceReport:

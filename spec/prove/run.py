@@ -20,7 +20,7 @@ from spec.prove.solvers import NAMES, Budget, require
 from spec.prove.verdict import Result, Verdict
 
 CHUNK = 8
-GROUP = 120
+GROUP = 200
 """As many obligations as one session is asked at most."""
 
 
