@@ -7,6 +7,7 @@ rules use `==` and `!=` from Python and everything else from here; a test over t
 of every rule keeps it so.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any, TypeAlias
 
@@ -90,10 +91,18 @@ def all_of(*terms: Bool) -> Bool:
     if set(map(type, terms)) == PLAIN:
         return all(terms)
     if any(map(is_symbolic, terms)):
-        return z3.And(*(truth(t) for t in terms)) if len(terms) > 1 else terms[0]
+        return _joined(z3.Z3_mk_and, terms) if len(terms) > 1 else terms[0]
     if any(map(is_array, terms)):
         return np.logical_and.reduce(np.broadcast_arrays(*terms))
     return all(terms)
+
+
+def _joined(make: Any, terms: Sequence[Bool]) -> Bool:
+    """`z3.And` or `z3.Or` of what is known to be truth values, in half the time."""
+    told = [truth(term) for term in terms]
+    context = told[0].ctx
+    listed = (z3.Ast * len(told))(*(term.as_ast() for term in told))
+    return z3.BoolRef(make(context.ref(), len(told), listed), context)
 
 
 def any_of(*terms: Bool) -> Bool:
@@ -101,7 +110,7 @@ def any_of(*terms: Bool) -> Bool:
     if set(map(type, terms)) == PLAIN:
         return any(terms)
     if any(map(is_symbolic, terms)):
-        return z3.Or(*(truth(t) for t in terms)) if len(terms) > 1 else terms[0]
+        return _joined(z3.Z3_mk_or, terms) if len(terms) > 1 else terms[0]
     if any(map(is_array, terms)):
         return np.logical_or.reduce(np.broadcast_arrays(*terms))
     return any(terms)
