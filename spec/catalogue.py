@@ -8,6 +8,7 @@ from spec.prove.matrix import Subject, matrix
 from spec.prove.obligation import Obligation
 from spec.rule import Rule
 from spec.validation import (
+    any_model,
     bitmap,
     bitmap_claims,
     bitmap_lemmas,
@@ -51,7 +52,7 @@ def subject_of(policy: bitmap.Policy) -> Subject:
     return next(s for s in SUBJECTS if (s.id == runs.AREA) == as_runs)
 
 
-MODELS: tuple[Model, ...] = (svsm_model.MODEL, tdx_model.MODEL)
+MODELS: tuple[Model, ...] = (svsm_model.MODEL, any_model.MODEL, tdx_model.MODEL)
 
 
 @cache

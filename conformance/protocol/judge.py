@@ -16,7 +16,7 @@ from spec.machine.snp import RIGHTS_RWX
 from spec.rule import Rule, Step, step
 from spec.tables import BLOCK
 from spec.validation import launch, migration, pvalidate, reboot, visibility, vmsa
-from spec.validation.svsm import Did, Mode, Svsm
+from spec.validation.svsm import Cpu, Did, Mode, Pc, Svsm
 
 Reached = Counter[tuple[str, str]]
 
@@ -67,6 +67,20 @@ OPERATIONS: dict[str, str] = {
     reboot.reboot_end.id: "Flush",
 }
 """Rules that stand for an operation."""
+NEXT = {
+    Pc.VALIDATE: pvalidate.validate,
+    Pc.FILL: pvalidate.fill,
+    Pc.GRANT: pvalidate.grant,
+    Pc.REVOKE: pvalidate.revoke,
+    Pc.RESCIND: pvalidate.rescind,
+    Pc.RESTORE: pvalidate.restore,
+    Pc.FLUSH: pvalidate.flush,
+    Pc.PROMOTE: vmsa.promote,
+    Pc.DEMOTE: vmsa.demote,
+    Pc.ASK_PRIVATE: visibility.ask_private,
+    Pc.ASK_SHARED: visibility.ask_shared,
+}
+"""The step that a vCPU takes next, where that is an operation whatever happens meanwhile."""
 SIZE_MISMATCH = 6
 BEFORE_ACCESS = frozenset(
     ("misaligned", "outside", "vmsa", "caa", "launch_vmsa", "not_claimed", "busy", "block_busy")
@@ -176,9 +190,7 @@ class Joint:
         if rule.id == reboot.reboot_end.id and taken.outcome == Did.REFUSED:
             return
         wanted, answer = self._meant(rule, op, taken, before)
-        name = OPERATIONS[rule.id]
-        name = f"{name}Msr" if name == "PageState" and before.policy.by_msr else name
-        self._expect(vcpu, (name, *wanted))
+        self._expect(vcpu, (self._operation(rule, before), *wanted))
         if taken.outcome == Did.EXIT:
             return
         # An instruction that is run, and says what only tampering explains, is answered so; an
@@ -189,6 +201,10 @@ class Joint:
             self._call("resume", vcpu, answer)
         if rule.id == pvalidate.answer.id and taken.outcome == Did.DONE:
             self._ended(vcpu, taken.value)
+
+    def _operation(self, rule: Rule, s: Svsm) -> str:
+        name = OPERATIONS[rule.id]
+        return f"{name}Msr" if name == "PageState" and s.policy.by_msr else name
 
     def _meant(self, rule: Rule, op: Any, taken: Step, s: Svsm) -> tuple[tuple[Any, ...], Any]:
         """The operation that a step stands for, and what the machine answers."""
@@ -246,14 +262,25 @@ class Joint:
                 if mine != svsm.record.has(frame):
                     raise Differs(f"claimed[{frame:#x}]", mine, not mine)
 
+    def _about_to(self, vcpu: int) -> None:
+        """Compare the operation that a vCPU waits for, where its next step leaves no choice."""
+        rule = NEXT.get(Pc(self.state.pc(vcpu)))
+        if rule is not None:
+            asks = rule.name.startswith("ask_")
+            op = visibility.Told(vcpu, 0, 0, 0) if asks else Cpu(vcpu)
+            wanted, _ = self._meant(rule, op, Step("", 0, 0, self.state), self.state)
+            self._expect(vcpu, (self._operation(rule, self.state), *wanted))
+
     def compare(self) -> None:
-        """Compare all that is remembered.
+        """Compare all that is remembered, and what each vCPU is about to do.
 
         Raises: Differs.
         """
         svsm, state = self.device.svsm, self.state
         if state.halted:
             return
+        for vcpu in self.device.pending:
+            self._about_to(vcpu)
         self._same("claimed", state.claimed.bounds, self._call("claimed").bounds)
         for name in ("vmsas", "caas", "shared"):
             mine = {f for a, b in getattr(state, name).runs() for f in range(a, b)}

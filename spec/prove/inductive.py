@@ -94,6 +94,8 @@ class Model:
     when all begins. named: what a step names, for a proof to look at. plain: of a step, that it is
     a simple one, where values are chosen. never: cases that no step takes on this machine, which
     is proved. machine: where several models share rules, what tells its obligations apart.
+    inherits: a model whose sentences are true here too: proved there of the rules that are shared,
+    here of those that are not. fails_closed: cases marked `never` are never taken.
     """
 
     id: str
@@ -109,6 +111,8 @@ class Model:
     assumptions: tuple[Assumption, ...]
     never: frozenset[tuple[str, str]] = frozenset()
     machine: str = ""
+    inherits: "Model | None" = None
+    fails_closed: bool = True
 
     def called(self, rule: Rule) -> str:
         """The id of a rule's obligations."""
@@ -152,6 +156,8 @@ def _situation(model: Model, rule: Rule | None, known: str, world: World) -> Sit
     things = {name: world.word(name) for name in THINGS}
     points = model.named(state, op, things)
     sentences = (*model.given, *(model.first if known == "first" else model.kept))
+    if model.inherits and known == "kept":
+        sentences += model.inherits.kept + model.inherits.follows
     sentences += model.follows if rule else ()
     # The second vCPU of a sentence matters only beside the first.
     spared = {"vcpu": things["d"]} if rule else {}
@@ -239,16 +245,19 @@ def of_rule(model: Model, rule: Rule) -> Iterator[Obligation]:
     world = Symbolic()
     state, op = record(world, model.state, "s"), record(world, rule.operands, "op")
     things = {name: world.word(name) for name in THINGS}
-    before = {one.name: one.at(state, things) for one in model.kept}
+    kept, steps = model.kept, model.steps
+    if model.inherits and rule not in model.inherits.rules:
+        kept, steps = kept + model.inherits.kept, steps + model.inherits.steps
+    before = {one.name: one.at(state, things) for one in kept}
     for case in rule(state, op):
-        if case.never or (rule.id, case.name) in model.never:
+        if (case.never and model.fails_closed) or (rule.id, case.name) in model.never:
             yield _never(model, rule, case)
             continue
         yield _reached(model, rule, case)
-        for one in model.kept if case.state is not state else ():
+        for one in kept if case.state is not state else ():
             if not one.at(case.after, things).eq(before[one.name]):
                 yield _cell(model, rule, case, one, _kept(one))
-        for one in model.steps:
+        for one in steps:
             if one.on is None or one.on(rule, case):
                 now = Moment(rule, state, op, case.outcome, case.value, case.after)
                 plain = one.on is changes and z3.is_true(z3.simplify(truth(one.at(now, things))))

@@ -8,7 +8,6 @@ Assumes: `block-access`, `fixed-layout`, `atomic-steps`.
 Proves: each sentence is true when all begins and is kept by every step.
 """
 
-from collections.abc import Mapping, Sequence
 from typing import Any
 
 from spec.invariant import Moment
@@ -16,31 +15,26 @@ from spec.machine.snp import RIGHTS_RWX, Contents
 from spec.machine.tdx_host import guest_access
 from spec.prove.inductive import changes, sentence
 from spec.sources import coconut, decision, tdx_module
-from spec.tables import BLOCK
 from spec.terms import (
     Bool,
     Word,
     all_of,
     any_of,
-    bits_and,
-    bits_or,
     implies,
     negate,
     pick,
     same,
-    shift_right,
 )
-from spec.validation import svsm_locks, svsm_stages, svsm_steps
+from spec.validation import svsm_stages
 from spec.validation.pvalidate import grant, restore, revoke, validate
 from spec.validation.reboot import reboot_end
 from spec.validation.svsm import Mode, Pc, Stage
-from spec.validation.svsm_claims import GIVEN, a_page_has_one_vcpu, nothing_is_in_hand, plain
-from spec.validation.svsm_record import frames_in_work_are_claimed
+from spec.validation.svsm_claims import nothing_is_in_hand
 from spec.validation.svsm_steps import FILLED, case_of, is_rule, mine
 from spec.validation.svsm_words import NOBODYS, base, in_hand, is_at, measured, one_of
 from spec.validation.vmsa import demote
 
-__all__ = ["FIRST", "FOLLOWS", "GIVEN", "KEPT", "STEPS", "named", "plain"]
+__all__ = ["FIRST", "FOLLOWS", "KEPT", "STEPS"]
 
 CITE = decision("0018-machines")
 
@@ -210,34 +204,7 @@ def the_svsms_own_pages_are_out_of_reach(s: Any, g: Word) -> Bool:
     return implies(s.layout.own.has(g), all_of(s.hw.rights.at(g) == 0, negate(s.hw.tlb.has(g))))
 
 
-LOCKS = (
-    svsm_locks.who_works_holds_the_lock,
-    svsm_locks.who_holds_a_lock_works,
-    svsm_locks.blocks_are_aligned,
-    svsm_locks.modes_fit_steps,
-    svsm_locks.blocks_lie_where_they_may,
-    svsm_locks.requests_spare_calling_areas,
-    svsm_locks.vmsas_are_spared,
-    svsm_locks.vmsas_in_the_making_are_registered,
-    svsm_locks.vmsas_are_the_guests,
-    frames_in_work_are_claimed,
-)
-STAGES = (
-    svsm_stages.shared_pages_are_not_claimed,
-    svsm_stages.pages_that_change_hands_are_not_claimed,
-    svsm_stages.pages_in_work_are_not_shared,
-    svsm_stages.the_host_is_asked_a_few_times,
-    svsm_stages.next_counts_what_is_done,
-    svsm_stages.a_cold_machine_has_only_firmware,
-    svsm_stages.stages_fit_modes,
-    svsm_stages.who_reboots_is_alone,
-    svsm_stages.only_the_stream_is_brought_in,
-    svsm_stages.blocks_of_a_migration_are_in_the_stream,
-    svsm_stages.what_was_handed_out_stays,
-)
 KEPT = (
-    *LOCKS,
-    *STAGES,
     large_leaves_are_whole,
     accepted_pages_are_present,
     what_the_guest_wrote_is_not_replaced,
@@ -249,28 +216,8 @@ KEPT = (
     a_cold_machine_holds_what_was_launched,
 )
 FIRST = (nothing_is_in_hand, the_launch_accepted_what_was_measured)
-FOLLOWS = (a_page_has_one_vcpu, the_svsms_own_pages_are_out_of_reach)
-OF_ANY_MACHINE = (
-    svsm_steps.only_a_claim_sets_the_record,
-    svsm_steps.locks_are_taken_for_oneself,
-    svsm_steps.a_claim_claims_the_block,
-    svsm_steps.a_release_releases_the_block,
-    svsm_steps.finishing_unlocks_the_block,
-    svsm_steps.next_goes_on_past_what_is_done,
-    svsm_steps.a_request_lies_in_its_page,
-    svsm_steps.a_request_too_long_leaves_its_page,
-    svsm_steps.an_entry_names_its_block,
-    svsm_steps.a_second_validation_is_told_as_chosen,
-    svsm_steps.the_answer_is_the_result,
-    svsm_steps.tampering_stops_the_svsm,
-    svsm_steps.the_record_is_handed_out,
-    svsm_steps.an_old_stream_is_not_taken,
-    svsm_steps.vmsas_are_brought_last,
-    svsm_steps.what_was_claimed_there_is_claimed_here,
-)
-"""Sentences about steps that say nothing of the machine beneath."""
+FOLLOWS = (the_svsms_own_pages_are_out_of_reach,)
 STEPS = (
-    *OF_ANY_MACHINE,
     only_accept_accepts,
     nothing_live_is_accepted,
     only_clean_pages_are_granted,
@@ -279,23 +226,3 @@ STEPS = (
     the_guest_comes_to_its_own_pages,
     a_reboot_leaves_nothing,
 )
-
-
-def named(s: Any, op: Any, things: Mapping[str, Word]) -> Mapping[str, Sequence[Word]]:
-    """What a proof looks at: its own things, and what the step names."""
-    g, h = things["g"], things["h"]
-    gfn, vcpu = [g, base(g)], [things["c"], things["d"], s.holder.at(g)]
-    del h
-    if hasattr(op, "vcpu"):
-        vcpu.append(op.vcpu)
-        first, large = s.block(op.vcpu)
-        gfn += [first, shift_right(s.cpus.block.at(op.vcpu), 12)]
-        # In a 2 MiB page: the mate of `g`, at the same place in the block.
-        gfn.append(bits_or(first, bits_and(g, pick(large, BLOCK - 1, 0))))
-    else:
-        gfn.append(s.cpus.first.at(things["c"]))
-    gfn += [getattr(op, name) for name in ("gfn",) if hasattr(op, name)]
-    for name in ("gpa", "vmsa", "caa", "rcx", "entry"):
-        if hasattr(op, name):
-            gfn.append(shift_right(getattr(op, name), 12))
-    return {"spn": [], "gfn": gfn, "vcpu": vcpu}

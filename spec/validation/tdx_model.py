@@ -6,9 +6,19 @@ from spec.assumptions import ATOMIC_STEPS, BLOCK_ACCESS, FIXED_LAYOUT
 from spec.machine import tdx_host
 from spec.machine.tdx import Tdx
 from spec.prove.inductive import Model
-from spec.validation import launch, migration, pvalidate, reboot, tdx_visibility, visibility, vmsa
+from spec.validation import (
+    any_model,
+    launch,
+    migration,
+    pvalidate,
+    reboot,
+    tdx_visibility,
+    visibility,
+    vmsa,
+)
 from spec.validation.svsm import Svsm
-from spec.validation.tdx_claims import FIRST, FOLLOWS, GIVEN, KEPT, STEPS, named, plain
+from spec.validation.svsm_claims import GIVEN, plain
+from spec.validation.tdx_claims import FIRST, FOLLOWS, KEPT, STEPS
 
 
 @dataclass(frozen=True)
@@ -46,9 +56,10 @@ MODEL = Model(
     STEPS,
     FOLLOWS,
     FIRST,
-    named,
+    any_model.named,
     plain,
     (ATOMIC_STEPS, BLOCK_ACCESS, FIXED_LAYOUT),
     NEVER,
     "tdx",
+    inherits=any_model.MODEL,
 )
