@@ -29,7 +29,7 @@ SCHEMA: Final = "svsm-conformance/bench/1"
 GUESTS: Final = {"1 GiB": 2**18, "64 GiB": 2**24, "1 TiB": 2**28}
 PEERS: Final = ("bitarray", "pyroaring", "numpy", "int")
 PATTERNS: Final = ("empty", "full", "alternating", "boot")
-AS_RUNS: Final = "boot by 2 MiB, as runs"
+AS_RUNS: Final = "boot by 2 MiB, runs"
 _ONES: Final = np.uint64(2**64 - 1)
 
 
@@ -165,17 +165,17 @@ CONTESTS: Final = (
         "read of both", ("read(); read_too()", "np_or(plain); np_or(plain_too)"),
     ),
     Contest(
-        "as runs: query 4 KiB", "boot", PLACES, "[runs_query(g) for g in places]", {},
+        "runs: query 4 KiB", "boot", PLACES, "[runs_query(g) for g in places]", {},
         "the bitmap's", ("[dense_query(g) for g in places]",), 3.0,
     ),
     Contest(
-        "as runs: release, claim", "boot", 2 * PLACES,
+        "runs: release, claim", "boot", 2 * PLACES,
         "[(runs_release_4k(g), runs_claim_4k(g)) for g in places]", {},
         "the bitmap's", ("[(dense_release_4k(g), dense_claim_4k(g)) for g in places]",), 3.0,
     ),
     Contest(
-        "as runs: to a bitmap", "boot", 1, "to_bitmap()", {},
-        "alloc + memset", ("plain_words()",), 1.3,
+        "runs: to a bitmap", "boot", 1, "to_bitmap()", {},
+        "alloc, memset", ("plain_words()",), 1.3,
     ),
 )  # fmt: skip
 

@@ -35,10 +35,13 @@ def in_child(function: Callable[..., Any], *arguments: Any, seconds: float | Non
     """
     context = multiprocessing.get_context("spawn")
     pool = ProcessPoolExecutor(1, mp_context=context)
+    answered = False
     try:
         pending = pool.submit(function, *arguments)
         child = next(iter(pool._processes.values()), None)
-        return pending.result(seconds)
+        answer = pending.result(seconds)
+        answered = True
+        return answer
     except TimeoutError as error:
         if child is not None:
             child.kill()
@@ -46,7 +49,8 @@ def in_child(function: Callable[..., Any], *arguments: Any, seconds: float | Non
     except BrokenProcessPool as error:
         raise DeviceCrash(f"the device's process died{_how(child)}") from error
     finally:
-        pool.shutdown(wait=False, cancel_futures=True)
+        # A process that has answered ends at once; one that hangs is not waited for.
+        pool.shutdown(wait=answered, cancel_futures=True)
 
 
 def _how(child: Any) -> str:
