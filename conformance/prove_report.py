@@ -113,7 +113,9 @@ def show(found: ProveReport, console: Console) -> None:
 
 def _row(subject: str, results: Sequence[Result], solvers: Sequence[str]) -> list[str]:
     proved = sum(r.verdict == str(Verdict.PROVED) for r in results)
-    reached = sum(r.method == "witness" and r.verdict == str(Verdict.PROVED) for r in results)
+    reached = sum(
+        r.method in ("witness", "example") and r.verdict == str(Verdict.PROVED) for r in results
+    )
     by = (sum(r.solvers.get(name) == str(Verdict.PROVED) for r in results) for name in solvers)
     slowest = max((r.solver_seconds for r in results), default=0.0)
     return [

@@ -145,7 +145,7 @@ INVARIANTS = (
 )
 
 
-# For each step that can lack room, one that does
+# For each step that can lack room, one that does, and for some one that just does not
 
 
 def plainly(s: Bitmap) -> Bool:
@@ -162,7 +162,13 @@ ALTERNATING = Import(24, ListedWords.of([0x5555_5555_5555_5555] * 24))
 # Of the region's last pages, which makes one run more; of a 2 MiB page inside it, which makes two.
 PAGE, RANGE = At(1535 * PAGE_4K), Between(1534 * PAGE_4K, 1536 * PAGE_4K)
 LARGE = At(PAGE_2M)
+# Pages beside a run, which make no run more, where there is just room for those that are.
+FITTING = {
+    ("claim_4k", "unclaimed"): (SOME, At(1101 * PAGE_4K)),
+    ("release_4k", "claimed"): (MOST, At(1099 * PAGE_4K)),
+}
 EXAMPLES = {
+    **FITTING,
     **{
         (name, "out_of_runs"): (SOME, op)
         for name, op in (

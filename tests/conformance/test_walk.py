@@ -10,12 +10,11 @@ from conformance.doors import doors
 from conformance.guard import guarded
 from conformance.trace import judge
 from conformance.walk import shrink, walk
-from spec.catalogue import rules
 from spec.pages import ListedPages
 from spec.validation import bitmap as b
 from tests.conformance.broken import ONE_STEP, POLICY, Faithful, Forgets, LostTail, ShortRange
 
-RULES = tuple(rules().values())
+RULES = b.RULES
 
 
 def test_walks_of_the_rules_themselves_find_nothing(capfd):

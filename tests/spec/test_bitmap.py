@@ -106,4 +106,4 @@ def test_the_sentences_hold_of_steps_that_are_executed(rule, op, case):
 
 def test_rules_are_found_by_id():
     assert rules()["validation.bitmap.claim_4k"] is b.claim_4k
-    assert len(rules()) == len(b.RULES)
+    assert {rule.id for rule in b.RULES} <= set(rules())
