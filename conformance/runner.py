@@ -129,7 +129,8 @@ def run(
     began = time.monotonic()
     try:
         report.devices.extend(_run_all(tasks, jobs, progress))
-        if effort.kills and only == "*" and all(spec.startswith("impl") for spec in specs):
+        every = all(fnmatch.fnmatchcase(i, only) for i in (*rules(), *model_rules()))
+        if effort.kills and every and all(spec.startswith("impl") for spec in specs):
             report.kills.extend(_kills(jobs, progress))
     except KeyboardInterrupt:
         report.partial = True
