@@ -88,6 +88,9 @@ def aims(rule: Rule, cases: Sequence[Case], state: Bitmap, op: Any) -> Iterator[
         yield from _places(state, *span)
         if hasattr(op, "first"):
             yield from _lengths(state, *span)
+            first, last = gfn(span[0]), minus(gfn(span[1]), 1)
+            yield Aim("the first page asked is claimed", state.claimed.has(first))
+            yield Aim("the last page asked is claimed", state.claimed.has(last))
     if hasattr(op, "claimed"):
         yield from _fresh(state, op)
     if isinstance(op, Import):
