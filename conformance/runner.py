@@ -63,7 +63,7 @@ class Effort:
 
 
 EFFORTS = {
-    "quick": Effort(100, 60, 30.0, False, 300.0, 150),
+    "quick": Effort(60, 40, 30.0, False, 300.0, 80),
     "ci": Effort(400, 300, 120.0, True, 900.0, 1200),
     "nightly": Effort(4000, 6000, 1800.0, True, 10800.0, 40000),
 }
