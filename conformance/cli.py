@@ -142,22 +142,22 @@ def prove(
     if solver:
         chosen = NAMES if "all" in solver else tuple(dict.fromkeys(solver))
         effort = Effort(chosen, effort.seeds)
-    ids = matching(globs)
-    if export_smt2 is not None:
-        files = export(ids, export_smt2)
-        stdout().print(f"{files} SMT-LIB files in {export_smt2}", markup=False)
     began, results, partial = time.monotonic(), list[Result](), False
     interrupted: KeyboardInterrupt | None = None
-    with meter("prove", len(ids)) as shown:
+    try:
+        ids = matching(globs)
+        if export_smt2 is not None:
+            files = export(ids, export_smt2)
+            stdout().print(f"{files} SMT-LIB files in {export_smt2}", markup=False)
+        with meter("prove", len(ids)) as shown:
 
-        def note(result: Result) -> None:
-            results.append(result)
-            shown.step(result.id)
+            def note(result: Result) -> None:
+                results.append(result)
+                shown.step(result.id)
 
-        try:
             results = prove_many(ids, effort, Budget(seed=seed), jobs, note)
-        except KeyboardInterrupt as stop:
-            interrupted, partial = stop, True
+    except KeyboardInterrupt as stop:
+        interrupted, partial = stop, True
     found = report(results, profile, effort.solvers, time.monotonic() - began, partial)
     show(found, stdout())
     if json is not None:
