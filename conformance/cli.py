@@ -119,7 +119,7 @@ def prove(
     globs
         Ids of obligations to prove, such as 'validation.bitmap.claim_*'; all if none is given.
     profile
-        quick asks z3; ci asks z3, bitwuzla and cvc5; nightly does it over ten seeds.
+        quick asks one solver each; ci asks z3, bitwuzla and cvc5; nightly does it over ten seeds.
     solver
         Ask these instead; with more than one, two must agree.
     jobs
@@ -134,7 +134,7 @@ def prove(
         Also make single edits to the rules, and tell which of them no proof notices.
     """
     from conformance.prove_report import report, show
-    from spec.prove.run import PROFILES, Effort, export, matching, prove_many
+    from spec.prove.run import PROFILES, Effort, export, matching, prove_all, prove_many
     from spec.prove.solvers import NAMES, Budget
     from spec.prove.verdict import Result
 
@@ -145,17 +145,21 @@ def prove(
     began, results, partial = time.monotonic(), list[Result](), False
     interrupted: KeyboardInterrupt | None = None
     try:
-        ids = matching(globs)
+        ids = matching(globs) if globs or export_smt2 is not None else []
         if export_smt2 is not None:
             files = export(ids, export_smt2)
             stdout().print(f"{files} SMT-LIB files in {export_smt2}", markup=False)
-        with meter("prove", len(ids)) as shown:
+        with meter("prove", len(ids) or None) as shown:
 
             def note(result: Result) -> None:
                 results.append(result)
                 shown.step(result.id)
 
-            results = prove_many(ids, effort, Budget(seed=seed), jobs, note)
+            budget = Budget(seed=seed)
+            if ids:
+                results = prove_many(ids, effort, budget, jobs, note)
+            else:
+                results = prove_all(effort, budget, jobs, note)
     except KeyboardInterrupt as stop:
         interrupted, partial = stop, True
     found = report(results, profile, effort.solvers, time.monotonic() - began, partial)
