@@ -111,17 +111,11 @@ def reserve(
     placed, answer, _ = fold(reserving.kernel, start, asked, reached)
     if answer != Answer.OK:
         return Told(reserving.kernel.id, placed.case, answer)
-    where = (*placed.value, Kind.EXCLUDED)
-    search = reserving.search(bitmaps, runs, listing([where, *outside]))
-    done, answer, state = fold(reserving.reserve, search, looks(search), reached)
-    while answer == Answer.OK and not state.found:
-        done, answer, state = fold(reserving.reserve, state, [reserving.Look()], reached)
+    state = reserving.search(bitmaps, runs, listing(outside), placed.value)
+    done = Step("", Answer.OK, 0, state)
+    while done.outcome == Answer.OK and not done.state.found:
+        done, _, state = fold(reserving.reserve, done.state, [reserving.Look()], reached)
     return _told(reserving.reserve, done, lambda: (placed.value, (state.first, state.stop)))
-
-
-def looks(search: reserving.Searching) -> list[reserving.Look]:
-    """The first step of a search."""
-    return [] if search.found else [reserving.Look()]
 
 
 def carve(entries: Spans, reserved: tuple[Range, Range], low_pages: int, reached: Reached) -> Told:

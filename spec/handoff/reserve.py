@@ -211,7 +211,13 @@ def start(limit: Word, base: Word, least: Word, greatest: Word) -> Placing:
     return Placing(limit, base, least, greatest, size=least, seen=NONE, **nothing, **numbers)
 
 
-def search(bitmaps: Word, runs: Spans, taken: Spans) -> Searching:
-    """The search for the region of so many pages of bitmaps, in whole blocks of 2 MiB."""
+def search(
+    bitmaps: Word, runs: Spans, excluded: Spans, kernel_range: tuple[Word, Word]
+) -> Searching:
+    """The search for the region of so many pages of bitmaps, in whole blocks of 2 MiB.
+
+    What is taken is what is excluded, and behind it the kernel.
+    """
+    taken = excluded.put_other(*kernel_range, Kind.EXCLUDED)
     left, ceiling = runs.count, runs.end
     return Searching(rounded_up(bitmaps), runs, taken, left, ceiling, 0, False, 0, 0)

@@ -33,8 +33,8 @@ AREA = "handoff"
 
 PAGE_BYTES = 4096
 ENTRY_BYTES = 24
-LIMIT = 1 << 40
-"""Pages below which byte addresses of 52 bits end."""
+LIMIT = 1 << 52
+"""Where byte addresses of 64 bits end, in pages."""
 BLOCK = 512
 """Pages in 2 MiB."""
 KIND_LIMIT = 6
@@ -131,7 +131,7 @@ class Spans:
 
     def grown(self, stop: Word) -> "Spans":
         """This list with another end of its last range, of memory."""
-        memory = self.memory.with_range(self.start, stop, True)
+        memory = self.memory.with_range(self.end, stop, True)
         return changed(self, stops=self.stops.put(self.last, stop), memory=memory)
 
     def has(self, index: Word) -> Bool:
@@ -144,8 +144,13 @@ class Spans:
         return all_of(self.has(index), inside)
 
     def is_filled(self, index: Word) -> Bool:
-        """The range with this index is not empty."""
-        return implies(self.has(index), below(self.firsts.at(index), self.stops.at(index)))
+        """The range with this index is one of pages, and not empty."""
+        first, stop = self.firsts.at(index), self.stops.at(index)
+        return implies(self.has(index), all_of(at_most(0, first), below(first, stop)))
+
+    def ends_by(self, index: Word, page: Word) -> Bool:
+        """The range with this index ends at or before a page."""
+        return implies(self.has(index), at_most(self.stops.at(index), page))
 
     def in_order(self, index: Word) -> Bool:
         """The range behind the one with this index starts where that one ends, or later."""

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from spec.assumptions import SERIAL_STEPS
+from spec.assumptions import SERIAL_STEPS, Assumption
 from spec.invariant import Claim, Invariant, Moment, StateSentence, moment
 from spec.prove.obligation import Obligation, Query
 from spec.prove.world import Symbolic, World, everywhere, record
@@ -21,7 +21,8 @@ class Subject:
     touched: the pages that a step's operands name. lemmas: further obligations.
     plainly: among the states that show a case to be reached, those that are plain to build.
     examples: a state and operands for a case, by rule and case, that a solver would not find.
-    arbitrary: the world's arbitrary page, of the sort that the state's pages are of.
+    arbitrary: the world's arbitrary page, of the sort that the state's pages are of. assumes: what
+    proofs lean on that name nothing else.
     """
 
     id: str
@@ -35,6 +36,7 @@ class Subject:
     plainly: Callable[[Any], Bool] = lambda _state: True
     examples: Mapping[tuple[str, str], tuple[Any, Any]] = field(default_factory=dict, hash=False)
     arbitrary: Callable[[World, str], Word] = lambda world, name: world.word(name)
+    assumes: tuple[Assumption, ...] = (SERIAL_STEPS,)
 
 
 Situated = tuple[Any, Any, tuple[Case, ...]]
@@ -99,7 +101,7 @@ def step_obligation(subject: Subject, rule: Rule, case: Case, inv: Invariant) ->
         inv.claim,
         inv.source,
         ask,
-        inv.given or (SERIAL_STEPS,),
+        inv.given or subject.assumes,
     )
 
 
@@ -125,7 +127,7 @@ def kept_obligation(
 
     claim = (sentence.__doc__ or "").strip()
     return Obligation(
-        f"{rule.id}.{case.name}/{sentence.__name__}", claim, rule.source, ask, (SERIAL_STEPS,)
+        f"{rule.id}.{case.name}/{sentence.__name__}", claim, rule.source, ask, subject.assumes
     )
 
 
