@@ -2,15 +2,17 @@
 
 from collections import Counter
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
+from conformance.handoff import calls
 from spec.handoff import carve as carving
+from spec.handoff import contract
 from spec.handoff import read as reading
 from spec.handoff import reserve as reserving
 from spec.handoff import size as sizing
 from spec.handoff import write as writing
-from spec.handoff.words import Answer, Kind, Piece, Spans, listing
+from spec.handoff.words import PAGE_BYTES, Answer, Kind, Piece, Spans, listing
 from spec.rule import Rule, Step, step
 
 Range = tuple[int, int]
@@ -128,21 +130,40 @@ def carve(entries: Spans, reserved: tuple[Range, Range], low_pages: int, reached
     return _told(carving.carve, done, lambda: state.left)
 
 
-@dataclass(frozen=True)
-class Area:
-    """The guest's area: its byte address, its size in bytes, and whether it is prevalidated."""
-
-    address: int
-    size: int
-    prevalidated: bool
-
-
-def write(
-    area: Area, guest: Spans, with_terminator: bool, already_written: bool, reached: Reached
-) -> Told:
+def write(start: writing.Writing, guest: Spans, reached: Reached) -> Told:
     """Stage 5; the value is the state behind it, a `Writing`."""
-    start = writing.start(
-        (area.address, area.size), area.prevalidated, with_terminator, already_written
-    )
     done, _, state = fold(writing.write, start, pieces(guest), reached)
     return _told(writing.write, done, lambda: state)
+
+
+def area_bytes(s: writing.Writing, memory: bytes) -> bytes:
+    """What the area's pages hold after a map was written where they held `memory`."""
+    base = s.first * PAGE_BYTES
+    made = bytearray(len(memory) if s.validated_first < s.validated_stop else memory)
+    slots = [contract.slot_at(s.slots, i) for i in range(s.capacity)]
+    written = calls.packed((slot.first, slot.pages, slot.kind) for slot in slots)
+    at = s.address - base
+    made[at : at + s.size] = written.ljust(s.size, bytes(1))
+    return bytes(made)
+
+
+def answer(call: calls.Call, reached: Reached) -> Told:
+    """What a stage is to answer to one call, as plain values."""
+    match call:
+        case calls.Read(area, limit):
+            told = read(calls.found(area), limit, reached)
+            return replace(told, value=told.is_ok and told.value.listed())
+        case calls.Size(entries, cap, tracks):
+            return size(listing(entries), cap, tracks, reached)[0]
+        case calls.Reserve(entries, kernel, excluded, bitmaps, limit):
+            where = Kernel(*kernel)
+            return reserve(listing(entries), where, excluded, bitmaps, limit, reached)
+        case calls.Carve(entries, kernel_range, region, low_pages):
+            told = carve(listing(entries), (kernel_range, region), low_pages, reached)
+            return replace(told, value=told.is_ok and [r[:2] for r in told.value.listed()])
+        case calls.Write(memory, address, size_bytes, prevalidated, guest):
+            flags = prevalidated, call.with_terminator, call.published
+            told = write(writing.start((address, size_bytes), *flags), listing(guest), reached)
+            s = told.value
+            validated = told.is_ok and (s.validated_first, s.validated_stop)
+            return replace(told, value=told.is_ok and (validated, area_bytes(s, memory)))
