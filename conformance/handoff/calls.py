@@ -1,7 +1,7 @@
 """One call of one stage as plain values: what a device is asked, what a trace keeps."""
 
 import struct
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from itertools import pairwise
 
 import msgspec
@@ -92,7 +92,7 @@ def found(area: bytes) -> list[Found]:
     return [*listed, Found(True, 0, 0, 0, 0, 0)]
 
 
-def packed(entries: Iterable[tuple[int, ...]]) -> bytes:
+def packed(entries: Iterable[Sequence[int]]) -> bytes:
     """The bytes of entries: first page, number of pages, type, flags, reserved; 0 if not given."""
     return b"".join(LAYOUT.pack(*(*one, 0, 0, 0)[:5]) for one in entries)
 
