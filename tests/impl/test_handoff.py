@@ -8,6 +8,7 @@ from typing import Any
 
 import handoff_definition as obvious
 import pytest
+from fuzz_handoff import fuzz
 from handoff_definition import area_of, slot_bytes
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -115,6 +116,14 @@ def test_every_refusal_is_met_and_most_stages_pass(stages: Stages) -> None:
         met[compare(stages, area_of(slots, 4096), config, b"\xa5")] += 1
     assert met.keys() == {"OK", *(refusal.name for refusal in Refusal)}, met
     assert met["OK"] > 50
+
+
+@BUILT
+def test_random_and_mutated_maps_end_in_an_answer() -> None:
+    # The short version of `python tests/impl/fuzz_handoff.py`.
+    met = fuzz(12_000, 7, 12)
+    assert met.total() == 12_000
+    assert met.keys() == {"OK", *(refusal.name for refusal in Refusal)}, met
 
 
 # Each refusal in its order: all wrong at once, then one after the other put right.
