@@ -27,7 +27,7 @@ Range = tuple[int, ...]
 
 def call_of(finding: Finding) -> Call:
     """The call that a finding is about."""
-    made: Call = msgspec.convert(finding.op, Call)  # type: ignore[arg-type]
+    made: Call = msgspec.convert(finding.op, Call)
     return made
 
 
