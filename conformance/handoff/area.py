@@ -78,13 +78,13 @@ def rules() -> Mapping[str, Rule]:
 
 def specs() -> tuple[str, ...]:
     """The names of the built-in devices."""
-    return (builtin.SPEC,)
+    return tuple(builtin.TWINS)
 
 
 def owns(spec: str) -> bool:
     """Whether a name is that of a device of the handoff."""
     kind, _, name = spec.partition(":")
-    if spec == builtin.SPEC or (kind == "defect" and name in defects()):
+    if spec in builtin.TWINS or (kind == "defect" and name in defects()):
         return True
     return kind not in ("impl", "defect") and _has_stages(kind, name)
 
@@ -110,8 +110,8 @@ def start(spec: str) -> HandoffDevice:
     Raises: DeviceError where there is none, or it does not start.
     """
     kind, _, name = spec.partition(":")
-    if spec == builtin.SPEC:
-        return builtin.device()
+    if spec in builtin.TWINS:
+        return builtin.device(spec)
     if kind == "defect":
         made: HandoffDevice = import_module("conformance.handoff.defects").device(name)
         return made

@@ -9,14 +9,16 @@ from conformance.handoff.calls import RULES, Entry, Range
 from conformance.handoff.device import Answered
 
 SPEC = "impl:handoff"
+TWINS = {SPEC: "auto", "impl:handoff+pure": "pure"}
+"""The kernels that serve each built-in device: those that are built, and the plain ones."""
 HOME = "impl.handoff"
 
 
 class Builtin:
-    """The built-in stages, or a changed copy of them."""
+    """The built-in stages on one of their twins, or a changed copy of them."""
 
-    def __init__(self, module: Any, name: str = SPEC) -> None:
-        self.name, self._module = name, module
+    def __init__(self, module: Any, twin: Any, name: str) -> None:
+        self.name, self._module, self._stages = name, module, module.Stages(twin)
         self.claims = frozenset(rule for rules in RULES.values() for rule in rules)
 
     def _told(self, made: Any, form: Any) -> Answered:
@@ -27,11 +29,11 @@ class Builtin:
 
     def read(self, area: bytes, limit: int) -> Answered:
         """Stage 1."""
-        return self._told(self._module.read(area, limit), list)
+        return self._told(self._stages.read(area, limit), list)
 
     def size(self, entries: Sequence[Entry], cap: int, tracks: bool) -> Answered:
         """Stage 2."""
-        made = self._module.size(entries, cap, tracks)
+        made = self._stages.size(entries, cap, tracks)
         return self._told(made, lambda sizes: (sizes.tracked_pages, sizes.bitmap_pages))
 
     def reserve(
@@ -44,7 +46,7 @@ class Builtin:
     ) -> Answered:
         """Stage 3."""
         where = self._module.Kernel(*kernel)
-        made = self._module.reserve(entries, where, excluded, bitmaps, limit)
+        made = self._stages.reserve(entries, where, excluded, bitmaps, limit)
         return self._told(made, lambda reserved: (reserved.kernel, reserved.region))
 
     def carve(
@@ -52,7 +54,7 @@ class Builtin:
     ) -> Answered:
         """Stage 4."""
         reserved = self._module.Reserved(kernel, region)
-        return self._told(self._module.carve(entries, reserved, low_pages), list)
+        return self._told(self._stages.carve(entries, reserved, low_pages), list)
 
     def write(
         self,
@@ -64,16 +66,17 @@ class Builtin:
     ) -> Answered:
         """Stage 5."""
         where = self._module.Area(*area)
-        made = self._module.write(memory, where, guest, with_terminator, published)
+        made = self._stages.write(memory, where, guest, with_terminator, published)
         return self._told(made, lambda written: (written.validated, written.memory))
 
 
-def device() -> Builtin:
-    """The built-in handoff.
+def device(spec: str = SPEC) -> Builtin:
+    """The built-in handoff with a name of `TWINS`.
 
     Raises: DeviceError where it is not there.
     """
     try:
-        return Builtin(import_module(HOME))
+        twin = import_module("impl.kernels").load(TWINS[spec])
+        return Builtin(import_module(HOME), twin, spec)
     except ImportError as error:
-        raise DeviceError(f"device {SPEC!r}: {error}") from error
+        raise DeviceError(f"device {spec!r}: {error}") from error

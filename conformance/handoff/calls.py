@@ -7,7 +7,8 @@ from itertools import pairwise
 import msgspec
 
 from spec.handoff.read import Entry as Found
-from spec.handoff.words import ENTRY_BYTES, PAGE_BYTES, Kind
+from spec.handoff.words import ENTRY_BYTES, LIMIT, PAGE_BYTES, Kind
+from spec.terms import MASK
 
 Range = tuple[int, int]
 Entry = tuple[int, int, int]
@@ -103,8 +104,8 @@ def pages_of(address: int, size: int) -> Range:
 
 
 def is_range(one: Range) -> bool:
-    """A range is of pages, and not empty."""
-    return 0 <= one[0] < one[1]
+    """A range is of pages with addresses, and not empty."""
+    return 0 <= one[0] < one[1] <= LIMIT
 
 
 def suits(call: Call) -> bool:
@@ -114,21 +115,25 @@ def suits(call: Call) -> bool:
     """
     match call:
         case Read(area, limit):
-            return len(area) <= MOST_BYTES and limit >= 0
+            return len(area) <= MOST_BYTES and 0 <= limit <= MASK
         case Size(entries, cap, _):
-            return is_map(entries) and cap >= 0
+            return is_map(entries) and 0 <= cap <= MASK
         case Reserve(entries, kernel, excluded, bitmaps, limit):
             numbers = (*kernel, bitmaps, limit, *(n for one in excluded for n in one))
-            return is_map(entries) and all(n >= 0 for n in numbers)
+            return is_map(entries) and all(0 <= n <= MASK for n in numbers)
         case Carve(entries, kernel, region, low_pages):
             apart = kernel[1] <= region[0] or region[1] <= kernel[0]
             kept = is_range(kernel) and (is_range(region) or region == (0, 0))
-            return is_map(entries) and kept and (apart or region == (0, 0)) and low_pages >= 0
+            return (
+                is_map(entries) and kept and (apart or region == (0, 0)) and 0 <= low_pages <= MASK
+            )
         case Write(memory, address, size, _, guest):
             first, stop = pages_of(address, size)
             held = len(memory) == (stop - first) * PAGE_BYTES <= MOST_BYTES
             apart = all(a[1] < b[0] for a, b in pairwise(guest))
-            return address >= 0 <= size and held and apart and all(map(is_range, guest))
+            return (
+                0 <= address <= MASK and size >= 0 and held and apart and all(map(is_range, guest))
+            )
 
 
 def is_map(entries: tuple[Entry, ...]) -> bool:

@@ -57,8 +57,8 @@ class HandoffDefect(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """One known-bad variant.
 
     breaks: the sentence or lemma that no longer holds. rules: the ids of the rules in which a
-    proof sees it. rule: edits under `spec.handoff`. code: edits under `impl`; none where the rule is
-    about somebody else's code.
+    proof sees it. rule: edits under `spec.handoff`. code: edits under `impl`. version: where it is
+    a fault of OVMF's reading, what is so of its version.
     """
 
     id: str
@@ -68,6 +68,7 @@ class HandoffDefect(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     rule: tuple[Change, ...]
     code: tuple[Change, ...]
     origin: str = "no report is known"
+    version: dict[str, bool] = {}
 
 
 @cache
@@ -116,8 +117,8 @@ def is_refuted(found: HandoffDefect) -> bool:
 
 
 @cache
-def changed_code(defect_id: str) -> ModuleType:
-    """The implementation with a defect in it.
+def changed_code(defect_id: str) -> dict[str, ModuleType]:
+    """The modules of the implementation with a defect in them.
 
     Raises: EditError where an edit does not fit.
     """
@@ -130,15 +131,19 @@ def changed_code(defect_id: str) -> ModuleType:
                 text = changed_text(text, change.old, change.new, f"impl.{name}")
         full = f"impl.{name}"
         made[full] = executed(full, compile(text, f"<{full} with {found.id}>", "exec"), made)
-    return made["impl.handoff"]
+    return made
 
 
 def device(defect_id: str) -> Builtin:
-    """The known-bad device with an id.
+    """The known-bad device with an id, on the plain twin.
 
-    Raises: DeviceError where there is no such defect; EditError where an edit does not fit.
+    Raises: DeviceError where there is no such defect, or none of code of ours; EditError where an
+    edit does not fit.
     """
-    return Builtin(changed_code(defect_id), f"defect:{defect_id}")
+    if named(defect_id).version:
+        raise DeviceError(f"defect {defect_id!r}: is of OVMF's reading; no device has it")
+    made = changed_code(defect_id)
+    return Builtin(made["impl.handoff"], made["impl._pure_handoff"], f"defect:{defect_id}")
 
 
 def stages(found: HandoffDefect) -> list[str]:

@@ -16,6 +16,8 @@ from conformance.handoff.judge import span
 from conformance.trace import Finding
 from spec.catalogue import HANDOFF, handoff_rules
 from spec.handoff.words import Kind
+from spec.prove.matrix import situation
+from spec.prove.world import Symbolic
 
 Glyphs = dict[str, str]
 BLOCKS: Glyphs = {"memory": "█", "other": "▒", "kept": "▓", "excluded": "×", "hole": "·"}
@@ -35,7 +37,9 @@ def describe(finding: Finding, path: Path | str) -> str:
     """What went wrong, by which rule it is wrong, and the command that shows it again."""
     rule = handoff_rules()[finding.rule]
     subject = next(s for s in HANDOFF if rule in s.rules)
-    judged = [inv.name for inv in subject.invariants if inv.name != "a_refusal_changes_nothing"]
+    cases = situation(subject, rule, Symbolic())[2]
+    case = next(case for case in cases if case.name == finding.case)
+    judged = [inv.name for inv in subject.invariants if inv.speaks_of(rule, case)]
     call = call_of(finding)
     lines = [
         f"{finding.rule}.{finding.case}: {finding.field} differs",
