@@ -5,11 +5,13 @@ where the sentence that it breaks must be refuted, and of the implementation, wh
 it. Changed copies live beside the real modules. The catalogue is `data/handoff_defects.toml`.
 """
 
+import random
 import time
 import tomllib
 from collections import Counter
 from collections.abc import Iterator
 from functools import cache
+from importlib import import_module
 from importlib.resources import files
 from itertools import pairwise
 from types import ModuleType
@@ -18,12 +20,14 @@ import msgspec
 
 from conformance.defects import Kill
 from conformance.device import DeviceError
+from conformance.handoff.breaks import kept
 from conformance.handoff.builtin import Builtin
 from conformance.handoff.calls import RULES
 from conformance.handoff.doors import vectors
-from conformance.handoff.draw import DRAWS
+from conformance.handoff.draw import DRAWS, Random
 from conformance.handoff.judge import judge
 from conformance.handoff.walk import batch
+from conformance.handoff.whole import Version, seen, way
 from spec.prove.matrix import Subject, matrix
 from spec.prove.obligation import Cache, Obligation, prove
 from spec.prove.solvers import Budget
@@ -42,6 +46,7 @@ SUBJECTS = "spec.handoff.subjects"
 CODE = ("handoff_abi", "_pure_handoff", "handoff")
 """The modules of the implementation, each after those that it imports."""
 CALLS = 3000
+WAYS = 400
 SEED = 0
 
 
@@ -130,6 +135,8 @@ def changed_code(defect_id: str) -> dict[str, ModuleType]:
             if change.module == name:
                 text = changed_text(text, change.old, change.new, f"impl.{name}")
         full = f"impl.{name}"
+        # Its records look for what their annotations name in the module that is really imported.
+        import_module(full)
         made[full] = executed(full, compile(text, f"<{full} with {found.id}>", "exec"), made)
     return made
 
@@ -152,14 +159,25 @@ def stages(found: HandoffDefect) -> list[str]:
 
 
 def is_found_by_calls(found: HandoffDefect) -> bool:
-    """Whether calls drawn at random find the device wrong: those of its stages, then all."""
+    """Whether calls drawn at random find the device wrong: those of its stages, then all.
+
+    Of a fault of OVMF's reading: whether a whole map is found that it reads as something else.
+    """
+    if found.version:
+        chooser = Random(random.Random(SEED))
+        ways = (way(chooser, Version(**found.version)) for _ in range(WAYS))
+        return any(not seen(one, Counter()).keeps_contract for one in ways)
     bad = device(found.id)
     asked = (stages(found), list(DRAWS))
     return any(batch(bad, listed, SEED, CALLS).parted for listed in asked)
 
 
 def is_found_by_vectors(found: HandoffDefect) -> bool:
-    """Whether a call that is kept, or one beside it, finds it."""
+    """Whether a call that is kept, or one beside it, finds it; or a map that is kept."""
+    if found.version:
+        version = Version(**found.version)
+        ways = [one.way for one in kept() if one.way.version == version]
+        return any(not seen(one, Counter()).keeps_contract for one in ways)
     bad = device(found.id)
     return any(judge(door.call, bad, Counter()) for door in vectors())
 

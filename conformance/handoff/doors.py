@@ -1,5 +1,6 @@
 """A call to each case of each rule, as plain as was found; and those beside it, edge by edge.
 
+Beside them some whole maps: what takes several ranges to be seen is not seen in the plainest.
 The calls were found by drawing and made plain; `python -m conformance.handoff.doors FILE` does it
 again. That each leads to its case is looked at whenever they are used.
 """
@@ -10,6 +11,7 @@ from collections import Counter
 from collections.abc import Iterator
 from functools import cache
 from importlib.resources import files
+from itertools import islice
 from pathlib import Path
 
 import msgspec
@@ -26,6 +28,10 @@ from spec.prove.world import Symbolic
 
 FILE = "handoff_vectors.json"
 DRAWN = 4000
+CROWDS = 16
+"""Whole maps of each stage that are kept as they were drawn."""
+FEW, MANY = 12, 40
+"""The least and most numbers of a call with several ranges."""
 Case = tuple[str, str]
 
 
@@ -102,6 +108,17 @@ def search(seed: int = 0, drawn: int = DRAWN) -> Iterator[Door]:
         if case in best:
             plainest = reduced(best[case], lambda call, case=case: reaches(call, case))  # type: ignore[misc]
             yield Door(*case, plainest)
+    yield from crowded(seed)
+
+
+def crowded(seed: int) -> Iterator[Door]:
+    """Some calls of each stage with several ranges, which end well: whole maps as they come."""
+    for stage, rules in RULES.items():
+        source = draws(Random(random.Random(seed)), [stage])
+        some = (call for call in source if FEW <= weight(call)[0] <= MANY)
+        ends = ((oracle.answer(call, Counter()), call) for call in some)
+        good = (Door(told.rule, told.case, call) for told, call in ends if told.is_ok)
+        yield from (door for door in islice(good, CROWDS) if door.rule in rules)
 
 
 def main(arguments: list[str]) -> int:
@@ -109,7 +126,7 @@ def main(arguments: list[str]) -> int:
     found = list(search())
     data = msgspec.json.format(msgspec.json.encode(found), indent=1)
     write_atomically(Path(arguments[0]), data + b"\n")
-    return 0 if len(found) == len(cases()) else 1
+    return 0 if {(door.rule, door.case) for door in found} >= set(cases()) else 1
 
 
 if __name__ == "__main__":

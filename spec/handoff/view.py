@@ -132,16 +132,6 @@ def view(s: View, op: Slot) -> Cases:
     )
 
 
-@dataclass(frozen=True)
-class Version:
-    """What an OVMF image does: docs/handoff.md tells of each. `slots`: its area's entries."""
-
-    takes_map: bool = True
-    slots: int = 8
-    checks_first: bool = True
-    low_from_base: bool = True
-
-
 def before_low(low_from_base: Bool, told: Word) -> Lowering:
     """Before the first entry: low memory is what QEMU tells."""
     return Lowering(low_from_base, False, told, 0, NONE)
