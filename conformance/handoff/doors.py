@@ -28,7 +28,7 @@ from spec.prove.world import Symbolic
 
 FILE = "handoff_vectors.json"
 DRAWN = 4000
-CROWDS = 16
+CROWDS = 20
 """Whole maps of each stage that are kept as they were drawn."""
 FEW, MANY = 12, 40
 """The least and most numbers of a call with several ranges."""

@@ -62,7 +62,7 @@ class Drawn:
 
 COUNTS = (1, 1, 2, 2, 3, 3, 4, 5, 6, 7, 8, 9, 10)
 LENGTHS = (1, 1, 2, 159, 160, 255, 256, 257, 511, 512, 513, 1024, 4096, 32767, 32768, 32769)
-LARGE = (1 << 17, FOUR_GIB - 1, FOUR_GIB, FOUR_GIB + 1, 1 << 26, 1 << 28, (1 << 28) + 1)
+LARGE = (1 << 17, FOUR_GIB - 1, FOUR_GIB, FOUR_GIB + 1, 1 << 26, 1 << 28, (1 << 28) + 1, 1 << 33)
 GAPS = (0, 0, 0, 1, 1, 2, 96, 511, 512, 513, 4096, FOUR_GIB)
 LIMITS = (4096, FOUR_GIB, 1 << 34, 1 << 35, 1 << 40, LIMIT - 1, LIMIT, LIMIT + 1, LIMIT << 1)
 KINDS = (0, 0, 0, 0, 0, 0, 1, 2, 3, 4, 5, 5)
@@ -159,16 +159,22 @@ def size(c: Chooser) -> calls.Size:
 
 def kernel(c: Chooser, listed: Sequence[Entry]) -> tuple[int, int, int]:
     """A kernel mostly at an edge of a range, of a size that it mostly has room for."""
-    first, stop, _ = c.one_of(listed)
+    homes = [one for one in listed if one[2] in (Kind.MEMORY, Kind.HIDDEN)]
     hidden = [one for one in listed if one[2] == Kind.HIDDEN]
-    if hidden and c.number(0, 1):
-        first, stop, _ = c.one_of(hidden)
+    first, stop, _ = c.one_of(hidden if hidden and c.number(0, 1) else homes)
     room = stop - first
-    sizes = sorted({1, 2, 512, 4096, room, room + 1, max(1, room - 1), max(1, room // 2)})
+    sizes = sorted({1, max(1, room // 4), max(1, room // 2), max(1, room - 1), room})
     least = c.one_of(sizes)
-    greatest = c.one_of((least, least, least + 1, max(least, room), 2 * least, max(0, least - 1)))
-    least = c.one_of((least, least, least, least, least, 0))
-    base = c.one_of((first, first, max(0, stop - least), near(c, edges(listed)), first + room // 2))
+    greatest = c.one_of([size for size in sizes if size >= least])
+    base = c.one_of((first, first, first, stop - least, first + room // 2))
+    # Sometimes one thing is wrong, or nearly.
+    match c.number(0, 11):
+        case 0:
+            base = near(c, edges(listed))
+        case 1:
+            least = c.one_of((0, greatest + 1, room + 1))
+        case 2:
+            greatest = c.one_of((max(0, least - 1), room + 1, 2 * room))
     return base, least, greatest
 
 
@@ -187,10 +193,13 @@ def reserve(c: Chooser) -> calls.Reserve:
     where = kernel(c, listed)
     base, least, _ = where
     avoided = excluded(c, [*listed, (base, base + least), (base + least + 512, base + 1024)])
+    # What is avoided mostly leaves the kernel alone; how it may meet the region is what is asked.
+    spared = [one for one in avoided if one[1] <= base or base + where[2] <= one[0]]
+    avoided = avoided if c.number(0, 3) == 3 else spared
     memory = sum(b - a for a, b, k in listed if k == Kind.MEMORY)
-    sizes = (0, 1, 1, 2, 511, 512, 513, 1024, memory, memory // 2, -(-memory // BITMAP))
-    limit = c.one_of((listed[-1][1], base + where[2], base + where[2], 1 << 40, LIMIT))
-    limit = max(0, limit - c.one_of((0, 0, 0, 0, 1)))
+    sizes = (0, 1, 1, 1, 1, 1, 511, 512, 513, 1024, memory // 2, -(-memory // BITMAP))
+    limit = c.one_of((max(listed[-1][1], base + where[2]), base + where[2], 1 << 40, LIMIT))
+    limit = max(0, limit - c.one_of((0, 0, 0, 0, 0, 0, 0, 0, 0, 1)))
     return calls.Reserve(tuple(listed), where, tuple(avoided), c.one_of(sizes), limit)
 
 
