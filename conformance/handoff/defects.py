@@ -169,7 +169,7 @@ def is_found_by_calls(found: HandoffDefect) -> bool:
         return any(not seen(one, Counter()).keeps_contract for one in ways)
     bad = device(found.id)
     asked = (stages(found), list(DRAWS))
-    return any(batch(bad, listed, SEED, CALLS).parted for listed in asked)
+    return any(batch(bad, listed, SEED, CALLS, small=False).parted for listed in asked)
 
 
 def is_found_by_vectors(found: HandoffDefect) -> bool:
@@ -179,7 +179,8 @@ def is_found_by_vectors(found: HandoffDefect) -> bool:
         ways = [one.way for one in kept() if one.way.version == version]
         return any(not seen(one, Counter()).keeps_contract for one in ways)
     bad = device(found.id)
-    return any(judge(door.call, bad, Counter()) for door in vectors())
+    ordered = sorted(vectors(), key=lambda door: door.rule not in found.rules)
+    return any(judge(door.call, bad, Counter()) for door in ordered)
 
 
 def kill(defect_id: str) -> Kill:

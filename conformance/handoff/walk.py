@@ -87,8 +87,13 @@ def _settings(examples: int) -> settings:
     )
 
 
-def batch(device: HandoffDevice, stages: Sequence[str], seed: int, count: int) -> Walked:
-    """Ask a device so many calls drawn at random, until one parts from the rules."""
+def batch(
+    device: HandoffDevice, stages: Sequence[str], seed: int, count: int, small: bool = True
+) -> Walked:
+    """Ask a device so many calls drawn at random, until one parts from the rules.
+
+    small: that one is then made plain.
+    """
     done = Walked()
     source = draws(Random(random.Random(seed)), stages)
     for _ in range(count if stages else 0):
@@ -96,7 +101,7 @@ def batch(device: HandoffDevice, stages: Sequence[str], seed: int, count: int) -
         finding = judge(call, device, done.reached)
         done.calls += 1
         if finding is not None:
-            done.parted.append(smaller(device, (call, finding)))
+            done.parted.append(smaller(device, (call, finding)) if small else (call, finding))
             break
     return done
 
