@@ -140,18 +140,20 @@ def run(task: Task) -> DeviceReport:
     stages = [stage for stage, of in RULES.items() if any(i in claimed for i in of)]
     differences: list[Difference] = []
 
+    kinds: set[tuple[str, str]] = set()
+
     def note(made_by: str, parted: Parted) -> None:
-        kinds = {(d.finding.rule, d.finding.case, d.finding.field) for d in differences}
-        shown = parted[1].rule, parted[1].case, parted[1].field
+        shown = parted[1].rule, parted[1].field
         if shown not in kinds and len(differences) < MOST_DIFFERENCES:
-            differences.append(_difference(task, made_by, parted))
+            kinds.add(shown)
+            differences.append(_difference(task, made_by, smaller(device, parted)))
 
     by_vectors: Reached = Counter()
     for door in vectors():
         if door.rule in claimed and len(differences) < MOST_DIFFERENCES:
             finding = judge(door.call, device, by_vectors)
             if finding is not None:
-                note(f"vector {door.rule}.{door.case}", smaller(device, (door.call, finding)))
+                note(f"vector {door.rule}.{door.case}", (door.call, finding))
     walked = walk(device, stages, task.seed, task.effort.examples)
     began = time.perf_counter()
     bulk = _batches(device, stages, task)
@@ -178,7 +180,7 @@ def _batches(device: HandoffDevice, stages: Sequence[str], task: Task) -> Walked
     done = Walked()
     until = time.monotonic() + task.effort.batch_seconds
     for seed in _seeds(task):
-        one = batch(device, stages, seed, CALLS_A_BATCH)
+        one = batch(device, stages, seed, CALLS_A_BATCH, small=False)
         done.calls += one.calls
         done.reached.update(one.reached)
         done.parted += one.parted

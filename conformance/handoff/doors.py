@@ -9,7 +9,7 @@ import random
 import sys
 from collections import Counter
 from collections.abc import Iterator
-from functools import cache
+from functools import cache, partial
 from importlib.resources import files
 from itertools import islice
 from pathlib import Path
@@ -106,7 +106,7 @@ def search(seed: int = 0, drawn: int = DRAWN) -> Iterator[Door]:
                 best[case] = call
     for case in cases():
         if case in best:
-            plainest = reduced(best[case], lambda call, case=case: reaches(call, case))  # type: ignore[misc]
+            plainest = reduced(best[case], partial(reaches, case=case))
             yield Door(*case, plainest)
     yield from crowded(seed)
 

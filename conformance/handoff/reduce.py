@@ -11,7 +11,7 @@ from conformance.handoff.calls import Call, suits
 from spec.handoff.words import ENTRY_BYTES
 
 Shows = Callable[[Call], bool]
-MOST_TRIES = 3000
+MOST_TRIES = 600
 FILL = b"\xa5"
 """What pages hold that held nothing in the call before."""
 
