@@ -104,7 +104,8 @@ def _smaller(value: Any) -> Iterator[Any]:
         if value and isinstance(value[0], list):
             yield from (value[:i] + value[i + 1 :] for i in range(len(value)))
     elif value:
-        yield from dict.fromkeys((0, 1, value // 2, value & (value - 1), value - 1))
+        fewer = dict.fromkeys((0, 1, value // 2, value & (value - 1), value - 1))
+        yield from (number for number in fewer if number < value)
 
 
 def weight(call: Call) -> tuple[int, int]:

@@ -116,7 +116,8 @@ def test_the_same_seed_draws_the_same_calls():
 
 
 def test_a_device_that_differs_is_told_of_with_rule_case_field_and_source(tmp_path):
-    report = AREA.run(task("defect:lowest_run_first", tmp_path, only="handoff.reserve"))
+    asked = task("defect:lowest_run_first", tmp_path, "handoff.reserve", examples=0, batches=1)
+    report = AREA.run(asked)
     assert report.verdict == "DIVERGES"
     found = report.differences[0]
     assert found.confirmed
