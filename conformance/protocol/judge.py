@@ -262,8 +262,11 @@ class Joint:
                 if mine != svsm.record.has(frame):
                     raise Differs(f"claimed[{frame:#x}]", mine, not mine)
 
-    def _about_to(self, vcpu: int) -> None:
-        """Compare the operation that a vCPU waits for, where its next step leaves no choice."""
+    def about_to(self, vcpu: int) -> None:
+        """Compare the operation that a vCPU waits for, where its next step leaves no choice.
+
+        Raises: Differs.
+        """
         rule = NEXT.get(Pc(self.state.pc(vcpu)))
         if rule is not None:
             asks = rule.name.startswith("ask_")
@@ -280,7 +283,7 @@ class Joint:
         if state.halted:
             return
         for vcpu in self.device.pending:
-            self._about_to(vcpu)
+            self.about_to(vcpu)
         self._same("claimed", state.claimed.bounds, self._call("claimed").bounds)
         for name in ("vmsas", "caas", "shared"):
             mine = {f for a, b in getattr(state, name).runs() for f in range(a, b)}
