@@ -41,6 +41,9 @@ from spec.prove.verdict import Verdict
 FILE = "svsm_defects.toml"
 CODE = (
     "platform",
+    "snp",
+    "tdx",
+    "native",
     "record",
     "svsm",
     "pvalidate",
