@@ -16,8 +16,9 @@ from random import Random
 
 from conformance.device import DeviceFault
 from conformance.protocol.device import SvsmDevice
-from conformance.protocol.draw import FRAMES, ODD_FRAMES, an_entry
+from conformance.protocol.draw import an_entry
 from conformance.protocol.judge import Differs, Joint, Reached
+from conformance.protocol.places import FRAMES, ODD_FRAMES
 from conformance.protocol.solved import entries, requests
 from conformance.protocol.world import BLOCKS, LAUNCH_VMSA, OTHER, PAGES, POLICY, cold
 from spec.rule import changed
