@@ -9,9 +9,10 @@ from rich.text import Text
 
 from conformance.console import table
 from conformance.picture import describe, strip
+from conformance.protocol.machines import every_rule
 from conformance.protocol.picture import describe as of_svsm
 from conformance.trace import Finding
-from spec.catalogue import model_rules, rules
+from spec.catalogue import rules
 
 SCHEMA = "svsm-conformance/conform/1"
 
@@ -181,7 +182,7 @@ def _rules_table(found: ConformReport) -> Any:
 
 
 def _place(rule: str) -> int:
-    return [*rules(), *model_rules()].index(rule)
+    return [*rules(), *every_rule()].index(rule)
 
 
 def _devices_table(found: ConformReport) -> Any:
@@ -237,7 +238,7 @@ def _show_difference(
         markup=False,
         style="bold red",
     )
-    if difference.finding.rule in model_rules():
+    if difference.finding.rule in every_rule():
         console.print(of_svsm(difference.finding, Path(difference.trace)), markup=False)
         return
     console.print(describe(difference.finding, Path(difference.trace)), markup=False)

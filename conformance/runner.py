@@ -30,9 +30,10 @@ from conformance.device import Maker, find_device
 from conformance.doors import doors
 from conformance.isolate import DeviceCrash, crashing_door, in_child
 from conformance.protocol import run as svsm
+from conformance.protocol.machines import every_rule
 from conformance.regions import region_trace
 from conformance.trace import Finding, Reached, Steps, judge, save, trace_of
-from spec.catalogue import SUBJECTS, model_rules, rules, subject_of
+from spec.catalogue import SUBJECTS, rules, subject_of
 from spec.prove.matrix import situation
 from spec.prove.world import Symbolic
 from spec.rule import Rule
@@ -87,7 +88,7 @@ def chosen(only: str) -> list[str]:
     Raises: NoSuchRule where none does.
     """
     found = fnmatch.filter(rules(), only)
-    if not found and not fnmatch.filter(model_rules(), only):
+    if not found and not fnmatch.filter(every_rule(), only):
         raise NoSuchRule(f"--only {only}: no rule matches; try 'validation.bitmap.claim_*'")
     return found
 
@@ -129,7 +130,7 @@ def run(
     began = time.monotonic()
     try:
         report.devices.extend(_run_all(tasks, jobs, progress))
-        every = all(fnmatch.fnmatchcase(i, only) for i in (*rules(), *model_rules()))
+        every = all(fnmatch.fnmatchcase(i, only) for i in (*rules(), *every_rule()))
         if effort.kills and every and all(spec.startswith("impl") for spec in specs):
             report.kills.extend(_kills(jobs, progress))
     except KeyboardInterrupt:
@@ -143,7 +144,7 @@ def _meant(named: str, only: str) -> list[str]:
     if named != "impl":
         return [named]
     plain = list(twins()) if chosen(only) else []
-    return plain + ([*svsm.BUILTIN] if fnmatch.filter(model_rules(), only) else [])
+    return plain + [s for s in svsm.BUILTIN if fnmatch.filter(svsm.rule_ids(s), only)]
 
 
 def _lighter(task: Task) -> Task:
@@ -218,7 +219,7 @@ def _isolated(task: Task) -> DeviceReport:
 
 
 def _isolated_svsm(task: Task) -> DeviceReport:
-    ids = fnmatch.filter(model_rules(), task.only)
+    ids = fnmatch.filter(svsm.rule_ids(task.device), task.only)
     asked = (task.device, ids, task.effort.walks, task.seed, task.traces)
     try:
         return in_child(svsm.run, *asked, seconds=task.effort.patience_seconds)  # type: ignore[no-any-return]
