@@ -62,3 +62,8 @@ uint64_t not_volatile_read(uint32_t *at) {
     uint32_t first = *at, second = *at;
     return first + second;
 }
+
+/* What a FIFO gives, into memory, until there is nothing left. */
+void drain(reg32 *at, uint32_t *into, uint32_t most) {
+    while (most--) *into++ = *at;
+}

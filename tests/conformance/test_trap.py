@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import platform
+import signal
 import subprocess
 import sys
 import threading
@@ -218,20 +219,51 @@ def test_traps_live_side_by_side_and_one_in_another() -> None:
 
 
 @needs_trap
-def test_threads_lose_no_access(library: ctypes.CDLL) -> None:
-    with TrapPage([Register(0, 4, Kinds.FIFO, queue=tuple(range(1, 1001)))]) as page:
-        told: list[int] = []
+@pytest.mark.parametrize("step_always", [False, True], ids=["fast", "step"])
+def test_threads_lose_no_access(library: ctypes.CDLL, step_always: bool) -> None:
+    # In a single step the page is open, and what others do then is not seen; so one thread alone.
+    threads, each = (1, 500) if step_always else (4, 10_000)
+    values = tuple(range(1, threads * each + 1))
+    device = [Register(0, 4, Kinds.FIFO, queue=values)]
+    with TrapPage(device, step_always=step_always) as page:
+        parts = [(ctypes.c_uint32 * each)() for _ in range(threads)]
+        at = ctypes.c_void_p(page.address)
+        workers = [threading.Thread(target=library.drain, args=(at, part, each)) for part in parts]
+        for worker in workers:
+            worker.start()
+        for worker in workers:
+            worker.join()
+        assert sorted(value for part in parts for value in part) == list(values)
+        assert [access.value for access in page.transactions()] == list(values)
+        assert all(list(part) == sorted(part) for part in parts)
 
-        def drain() -> None:
-            told.extend(library.right_read(ctypes.c_void_p(page.address)) for _ in range(250))
 
-        threads = [threading.Thread(target=drain) for _ in range(4)]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
-        assert sorted(told) == list(range(1, 1001))
-        assert [access.value for access in page.transactions()] == list(range(1, 1001))
+@needs_trap
+def test_an_access_leaves_signals_as_they_were(library: ctypes.CDLL) -> None:
+    with TrapPage([Register(0, 4, value=7)]) as page:
+        for blocked in (set(), {signal.SIGUSR1, signal.SIGALRM}):
+            before = signal.pthread_sigmask(signal.SIG_SETMASK, blocked)
+            library.right_read(ctypes.c_void_p(page.address))
+            library.read_modify_write(ctypes.c_void_p(page.address), 1)
+            assert signal.pthread_sigmask(signal.SIG_SETMASK, before) == blocked
+        assert shorts(page) == 2 * ["R32 +0x0", "R32 +0x0", "W32 +0x0"]
+
+
+@needs_trap
+def test_a_timer_that_rings_meanwhile_is_served(library: ctypes.CDLL) -> None:
+    rung = []
+    before = signal.signal(signal.SIGALRM, lambda number, frame: rung.append(number))
+    try:
+        with TrapPage([Register(0, 4, value=7)]) as page:
+            signal.setitimer(signal.ITIMER_REAL, 0.001, 0.001)
+            for _ in range(2000):
+                library.read_modify_write(ctypes.c_void_p(page.address), 1)
+            signal.setitimer(signal.ITIMER_REAL, 0)
+            assert shorts(page) == 2000 * ["R32 +0x0", "W32 +0x0"]
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+    assert rung
 
 
 # Crashes stay crashes
