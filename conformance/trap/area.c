@@ -48,11 +48,11 @@ void *trap_stack(void) {
     return ours.ss_sp;
 }
 
+/* Where it is not this thread's any more, somebody may yet come back to it, so it is kept. */
 void trap_no_stack(void *stack) {
     stack_t now, none = {.ss_flags = SS_DISABLE};
-    if (!stack || sigaltstack(NULL, &now)) return;
-    if (now.ss_sp == stack && sigaltstack(&none, NULL)) return;
-    free(stack);
+    if (!stack || sigaltstack(NULL, &now) || now.ss_sp != stack) return;
+    if (!sigaltstack(&none, NULL)) free(stack);
 }
 
 static int64_t offset_of(const struct area *area, uint64_t at) {

@@ -69,10 +69,21 @@ static int agrees(const struct insn *insn, uint64_t at, int wrote) {
     return 0;
 }
 
-/* All of an operand lies in the mapping: what hangs over its ends is no access that we answer. */
+/* All of an operand lies in the mapping. */
 static int inside(const struct area *area, const struct operand *operand, int width) {
     uint64_t into = operand->at - (uint64_t)(uintptr_t)area->base;
     return into < area->total && (uint64_t)width <= area->total - into;
+}
+
+/* Some of an operand does and some does not, so it is no access that we can answer. */
+static int hangs_over(const struct area *area, const struct insn *insn) {
+    uint64_t base = (uint64_t)(uintptr_t)area->base, end = base + area->total;
+    int i;
+    for (i = 0; i < insn->operands; i++) {
+        uint64_t at = insn->operand[i].at, stop = at + (uint64_t)insn->width;
+        if (at < end && stop > base && !inside(area, insn->operand + i, insn->width)) return 1;
+    }
+    return 0;
 }
 
 static void load(const struct insn *insn, greg_t *regs, uint64_t value) {
@@ -187,15 +198,13 @@ static void answer(struct area *area, uint64_t at, ucontext_t *context) {
     area->traps++;
     for (i = 0; i < 16; i++) general[i] = (uint64_t)regs[numbers[i]];
     insn = trap_decode((const uint8_t *)(uintptr_t)rip, rip, general);
-    if (insn.form == UNDECODED || !agrees(&insn, at, wrote)) {
+    if (insn.form == UNDECODED || !agrees(&insn, at, wrote) || hangs_over(area, &insn)) {
         undecoded(area, at, context);
     } else if (insn.form == STEP || area->step_always) {
         begin_step(area, &insn, context);
-    } else if (inside(area, insn.operand, insn.width)) {
+    } else {
         carry_out(area, &insn, regs);
         let_go(area);
-    } else {
-        undecoded(area, at, context);
     }
 }
 

@@ -1,7 +1,9 @@
 /* Ways to read and write a device register: one right, and what compilers and people make of it. */
 
+#include <signal.h>
 #include <stdint.h>
 #include <string.h>
+#include <sys/time.h>
 
 typedef volatile uint32_t reg32;
 typedef volatile uint16_t reg16;
@@ -66,4 +68,25 @@ uint64_t not_volatile_read(uint32_t *at) {
 /* What a FIFO gives, into memory, until there is nothing left. */
 void drain(reg32 *at, uint32_t *into, uint32_t most) {
     while (most--) *into++ = *at;
+}
+
+/* A timer whose handler reads the register while it is being modified; how often it rang. */
+static reg32 *rung_at;
+static volatile uint32_t rung;
+static void ring(int number) {
+    (void)number;
+    (void)*rung_at;
+    rung++;
+}
+uint32_t modify_and_be_rung(reg32 *at, int times) {
+    struct sigaction before, handler = {.sa_handler = ring};
+    struct itimerval often = {{0, 500}, {0, 500}}, never = {{0, 0}, {0, 0}};
+    rung_at = at;
+    rung = 0;
+    sigaction(SIGALRM, &handler, &before);
+    setitimer(ITIMER_REAL, &often, NULL);
+    while (times--) *at |= 1;
+    setitimer(ITIMER_REAL, &never, NULL);
+    sigaction(SIGALRM, &before, NULL);
+    return rung;
 }

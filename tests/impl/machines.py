@@ -6,10 +6,13 @@ A device answers reads with `answers`, in order, and keeps a history of its tran
 
 from __future__ import annotations
 
+import random
 from dataclasses import dataclass, field
 from typing import Any
 
+from conformance import trap
 from conformance.trap import Script, TrapPage
+from impl import kernels
 from impl.mmio import Mmio
 
 LIMIT = 1 << 52
@@ -18,6 +21,11 @@ GPA = BASE_PAGE * 4096
 WIDTHS = (1, 2, 4, 8)
 SHARED = 1 << 51
 Transaction = tuple[bool, int, int, int]
+WORDS = [random.Random(5).getrandbits(64) for _ in range(4000)]
+# Why the native back end cannot be run here, if it cannot.
+NOT_HERE = trap.absent() or (
+    None if kernels.built() == "fast" else "impl._fast is not built, which is the native back end"
+)
 
 
 @dataclass
@@ -122,3 +130,11 @@ def seen(machine: Machine) -> list[Transaction]:
         return machine.seen()
     told, machine.history = machine.history, []
     return told
+
+
+def typed_read(mmio: Mmio, slot: int, offset: int, width: int) -> int:
+    return int(getattr(mmio, f"read_u{8 * width}")(slot, offset))
+
+
+def typed_write(mmio: Mmio, slot: int, offset: int, width: int, value: int) -> int:
+    return int(getattr(mmio, f"write_u{8 * width}")(slot, offset, value))

@@ -3,40 +3,25 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator
 from contextlib import nullcontext
 from types import ModuleType
 
 import pytest
-from machines import GPA, LIMIT, WIDTHS, Machine, made, seen, trapped
+from machines import (
+    GPA,
+    LIMIT,
+    WIDTHS,
+    WORDS,
+    Machine,
+    made,
+    seen,
+    trapped,
+    typed_read,
+    typed_write,
+)
 
-from conformance import trap
 from impl import kernels
 from impl.mmio import Mmio, Refusal
-
-WORDS = [random.Random(5).getrandbits(64) for _ in range(4000)]
-# Why the native back end cannot be run here, if it cannot.
-NOT_HERE = trap.absent() or (
-    None if kernels.built() == "fast" else "impl._fast is not built, which is the native back end"
-)
-BACKENDS = [
-    pytest.param("native", marks=pytest.mark.skipif(NOT_HERE is not None, reason=str(NOT_HERE))),
-    "bus",
-    "snp",
-    "tdx",
-]
-
-
-@pytest.fixture(params=BACKENDS)
-def backend(request: pytest.FixtureRequest) -> str:
-    return str(request.param)
-
-
-@pytest.fixture
-def machine(backend: str) -> Iterator[Machine]:
-    one = trapped(WORDS) if backend == "native" else Machine(list(WORDS))
-    with getattr(one, "page", nullcontext()):
-        yield one
 
 
 def refusal(size: int, base: int, offset: int, length: int) -> Refusal:
@@ -48,14 +33,6 @@ def refusal(size: int, base: int, offset: int, length: int) -> Refusal:
     if (base + offset) % length:
         return Refusal.MISALIGNED
     return Refusal.OK
-
-
-def typed_read(mmio: Mmio, slot: int, offset: int, width: int) -> int:
-    return int(getattr(mmio, f"read_u{8 * width}")(slot, offset))
-
-
-def typed_write(mmio: Mmio, slot: int, offset: int, width: int, value: int) -> int:
-    return int(getattr(mmio, f"write_u{8 * width}")(slot, offset, value))
 
 
 @pytest.mark.parametrize("base", [0, 1, 2, 4, 5, 8, 4090])
@@ -141,78 +118,6 @@ def test_transactions_come_in_program_order(machine: Machine, backend: str, seed
             assert got == (value if typed else value.to_bytes(width, "little"))
         right.append((write, slot[1] + offset, width, value))
     assert seen(machine) == right
-
-
-# Slots
-
-
-def test_a_slot_is_opened_in_the_order_of_its_refusals(machine: Machine, backend: str) -> None:
-    mmio, native = made(backend, machine), backend in ("native", "bus")
-    assert mmio.open(1, GPA + 0x10, 0x20) == (1 if native else 0)
-    assert mmio.open(1, 0, 0) == Refusal.ALREADY_OPEN
-    assert mmio.open(2, 2**64 - 1, 0) == Refusal.EMPTY
-    assert mmio.open(2, LIMIT, 1) == Refusal.ABOVE_LIMIT
-    assert mmio.open(2, 2**64 - 1, 2**64 - 1) == Refusal.ABOVE_LIMIT
-    for gpa, size in ((GPA, 0x11), (GPA + 0x2F, 1), (GPA + 0x18, 1), (GPA, 0x100)):
-        assert mmio.open(2, gpa, size) == Refusal.OVERLAPS
-    machine.refuses = True
-    # Nothing is mapped where a load or store would not reach the device, so nothing can fail.
-    assert mmio.open(2, GPA + 0x30, 0x10) == (Refusal.NO_MAPPING if native else 0)
-    machine.refuses = False
-    assert mmio.open(4, GPA + 0xFFF, 2) == (2 if native else 0)
-    shown = {1: (GPA + 0x10, 0x20, False), 4: (GPA + 0xFFF, 2, False)}
-    if not native:
-        shown[2] = (GPA + 0x30, 0x10, False)
-    assert mmio.slots() == shown
-    assert seen(machine) == []
-
-
-@pytest.mark.parametrize(
-    ("within", "size", "pages"),
-    [(0, 1, 1), (0, 4096, 1), (0, 4097, 2), (4095, 1, 1), (4095, 2, 2), (1, 4096, 2)],
-)
-def test_every_page_with_a_byte_of_the_device_is_mapped(within: int, size: int, pages: int) -> None:
-    machine = Machine()
-    mmio = made("bus", machine)
-    assert mmio.open(1, GPA + within, size) == pages
-    assert list(machine.mapped.values()) == [(GPA // 4096, pages)]
-    assert (mmio.read_u8(1, size - 1), machine.history[0][1]) == (0xFF, GPA + within + size - 1)
-
-
-def test_what_one_slot_does_leaves_anothers_mapping() -> None:
-    machine = Machine([7, 8])
-    mmio = made("bus", machine)
-    mmio.open(1, GPA, 0x100)
-    mmio.open(2, GPA + 0x100, 0x100)
-    first, second = machine.mapped
-    assert mmio.close(1) == 0
-    assert (machine.unmapped, list(machine.mapped)) == ([first], [second])
-    assert mmio.read_u32(2, 4) == 7
-    assert mmio.read_u32(1, 4) == Refusal.UNMAPPED
-    assert mmio.open(1, GPA, 0x100) == 1
-
-
-def test_a_transport_is_dropped_before_its_mapping(machine: Machine, backend: str) -> None:
-    mmio = made(backend, machine)
-    mmio.open(1, GPA + 0x200, 0x100)
-    mmio.open(2, GPA, 0xFF)
-    mmio.open(3, GPA + 0x102, 0xFE)
-    assert mmio.attach(2) == Refusal.OUTSIDE
-    assert mmio.attach(3) == Refusal.OUTSIDE
-    mmio.close(3)
-    mmio.open(3, GPA + 0x402, 0x100)
-    assert mmio.attach(3) == Refusal.MISALIGNED
-    assert mmio.detach(1) == Refusal.NOT_ATTACHED
-    assert mmio.attach(1) == 0
-    assert mmio.attach(1) == Refusal.ATTACHED
-    assert mmio.close(1) == Refusal.ATTACHED
-    assert mmio.slots()[1] == (GPA + 0x200, 0x100, True)
-    assert seen(machine) == []
-    assert mmio.detach(1) == 0
-    assert seen(machine) == [(True, GPA + 0x270, 4, 0)]
-    assert mmio.detach(1) == Refusal.NOT_ATTACHED
-    assert mmio.close(1) == 0
-    assert seen(machine) == []
 
 
 # Hosts that lie: one transaction, and no second one
