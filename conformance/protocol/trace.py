@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 
-from conformance.files import write_atomically
+from conformance.files import has_schema, write_atomically
 from conformance.protocol import machines
 from conformance.protocol.places import Drawn
 from conformance.protocol.walk import Failure
@@ -86,10 +86,7 @@ def save(found: Failure, device: str, made_by: str, seed: int, folder: Path) -> 
 
 def is_protocol(path: Path) -> bool:
     """Whether a file holds a trace of this kind; one that cannot be read does not."""
-    try:
-        return SCHEMA.encode() in path.read_bytes()
-    except OSError:
-        return False
+    return has_schema(path, SCHEMA)
 
 
 def load(path: Path) -> tuple[Svsm, list[Drawn]]:
