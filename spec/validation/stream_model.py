@@ -150,11 +150,21 @@ def the_next_record_is_of_the_run(s: Any) -> Bool:
 
 @sentence(CITE)
 def records_are_counted(s: Any) -> Bool:
-    """As many records are read as pages lie before the next one."""
-    in_run = plus(s.before.at(s.run), minus(s.next, s.first.at(s.run)))
-    count = pick(below(s.run, s.runs), in_run, s.pages)
-    read = pick(during(s, *WITH_VMSAS), count, 0)
-    return implies(during(s, *READING), s.seen_records == read)
+    """With what is left of its run, as many records are read as pages lie before the next run."""
+    there, after = during(s, *WITH_VMSAS), s.before.at(plus(s.run, 1))
+    left = minus(s.stop.at(s.run), s.next)
+    inside = s.seen_records == minus(after, left)
+    count = pick(below(s.run, s.runs), inside, s.seen_records == s.pages)
+    none = implies(during(s, Phase.RUNS, Phase.VMSAS), s.seen_records == 0)
+    return all_of(none, implies(there, count))
+
+
+@sentence(CITE)
+def what_is_left_of_a_run_is_counted(s: Any) -> Bool:
+    """What is left of a run is no more than the pages before the next one."""
+    left, after = minus(s.stop.at(s.run), s.next), s.before.at(plus(s.run, 1))
+    there = all_of(during(s, *WITH_VMSAS), below(s.run, s.runs))
+    return implies(there, at_most(left, after))
 
 
 @sentence(CITE)
@@ -238,7 +248,7 @@ def named(s: Any, op: Any, things: Mapping[str, Word]) -> Mapping[str, Sequence[
     elif hasattr(op, "gfn"):
         runs += [s.run, plus(s.run, 1)]
     else:
-        runs += [s.run, s.seen_runs]
+        runs += [s.run, s.seen_runs, minus(s.seen_runs, 1)]
     return {"gfn": frames, "spn": runs, "vcpu": []}
 
 
@@ -255,6 +265,7 @@ KEPT = (
     vmsas_are_claimed,
     the_next_record_is_of_the_run,
     records_are_counted,
+    what_is_left_of_a_run_is_counted,
     what_is_read_is_claimed_and_before_the_next,
     a_stream_that_is_taken_is_whole,
 )
