@@ -201,7 +201,8 @@ def conform(
     ----------
     device
         What to test: impl (all that is built in), impl:fast, impl:pure, impl:svsm (the SVSM
-        among vCPUs and a lying host), defect:ID (a known-bad variant), or MODULE:CLASS.
+        among vCPUs and a lying host), impl:svsm+tdx, impl:svsm+native (on another machine),
+        defect:ID (a known-bad variant), or MODULE:CLASS.
     profile
         How thorough; ci and nightly also print the kill matrix.
     budget

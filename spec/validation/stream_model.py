@@ -52,6 +52,20 @@ def the_destination_knows_its_limits(s: Any) -> Bool:
 
 
 @sentence(CITE)
+def nothing_is_read(s: Any, g: Word) -> Bool:
+    """At first nothing has been read."""
+    none = all_of(negate(s.claimed.has(g)), negate(s.special.has(g)), negate(s.read.has(g)))
+    zero = all_of(s.seen_runs == 0, s.seen_vmsas == 0, s.seen_records == 0, s.before.at(0) == 0)
+    return all_of(s.phase == Phase.HEADER, none, zero)
+
+
+@sentence(CITE)
+def before_the_header_nothing_is_read(s: Any, g: Word) -> Bool:
+    """Until the header is read, no run, VMSA or record has been."""
+    return implies(s.phase == Phase.HEADER, nothing_is_read.says(s, g))
+
+
+@sentence(CITE)
 def the_counts_fit(s: Any) -> Bool:
     """Whatever is read behind the header, its counts are within limits, and the sum fits."""
     fits = all_of(
@@ -89,13 +103,17 @@ def runs_are_in_order(s: Any, p: Word, q: Word) -> Bool:
 
 @sentence(CITE)
 def pages_are_counted(s: Any, p: Word) -> Bool:
-    """Before a run there are as many pages as in the runs before it, and never too many."""
+    """Before a run there are as many pages as in the runs before it."""
     after = plus(s.before.at(p), minus(s.stop.at(p), s.first.at(p)))
     counted = implies(below(p, s.seen_runs), s.before.at(plus(p, 1)) == after)
-    few = implies(
-        all_of(at_most(p, s.seen_runs), during(s, *READING)), at_most(s.before.at(p), s.pages)
-    )
-    return all_of(s.before.at(0) == 0, counted, few)
+    return all_of(s.before.at(0) == 0, counted)
+
+
+@sentence(CITE)
+def pages_are_never_too_many(s: Any, p: Word) -> Bool:
+    """The runs that are read have no more pages than the header says."""
+    read = all_of(at_most(p, s.seen_runs), during(s, *READING))
+    return implies(read, at_most(s.before.at(p), s.pages))
 
 
 @sentence(CITE)
@@ -132,11 +150,21 @@ def the_next_record_is_of_the_run(s: Any) -> Bool:
 
 @sentence(CITE)
 def records_are_counted(s: Any) -> Bool:
-    """As many records are read as pages lie before the next one."""
-    in_run = plus(s.before.at(s.run), minus(s.next, s.first.at(s.run)))
-    count = pick(below(s.run, s.runs), in_run, s.pages)
-    read = pick(during(s, *WITH_VMSAS), count, 0)
-    return implies(during(s, *READING), s.seen_records == read)
+    """With what is left of its run, as many records are read as pages lie before the next run."""
+    there, after = during(s, *WITH_VMSAS), s.before.at(plus(s.run, 1))
+    left = minus(s.stop.at(s.run), s.next)
+    inside = s.seen_records == minus(after, left)
+    count = pick(below(s.run, s.runs), inside, s.seen_records == s.pages)
+    none = implies(during(s, Phase.RUNS, Phase.VMSAS), s.seen_records == 0)
+    return all_of(none, implies(there, count))
+
+
+@sentence(CITE)
+def what_is_left_of_a_run_is_counted(s: Any) -> Bool:
+    """What is left of a run is no more than the pages before the next one."""
+    left, after = minus(s.stop.at(s.run), s.next), s.before.at(plus(s.run, 1))
+    there = all_of(during(s, *WITH_VMSAS), below(s.run, s.runs))
+    return implies(there, at_most(left, after))
 
 
 @sentence(CITE)
@@ -209,47 +237,35 @@ def a_refusal_is_for_good(m: Moment) -> Bool:
     return m.after.phase == Phase.REFUSED
 
 
-# At first
-
-
-@sentence(CITE)
-def nothing_is_read(s: Any, g: Word) -> Bool:
-    """At first nothing has been read."""
-    none = all_of(negate(s.claimed.has(g)), negate(s.special.has(g)), negate(s.read.has(g)))
-    zero = all_of(s.seen_runs == 0, s.seen_vmsas == 0, s.seen_records == 0, s.before.at(0) == 0)
-    return all_of(s.phase == Phase.HEADER, none, zero)
-
-
 def named(s: Any, op: Any, things: Mapping[str, Word]) -> Mapping[str, Sequence[Word]]:
     """What a proof looks at: its own things, the frames of the step, and the runs next to it."""
     frames = [things["g"], s.next]
     frames += [getattr(op, name) for name in ("gfn",) if hasattr(op, name)]
-    last, none = minus(s.seen_runs, 1), minus(s.seen_runs, s.seen_runs)
-    # At the runs next to those that the step names, and at the first.
-    runs = [
-        things["p"],
-        things["q"],
-        plus(things["p"], 1),
-        s.run,
-        plus(s.run, 1),
-        last,
-        s.seen_runs,
-        none,
-    ]
+    p, q, none = things["p"], things["q"], minus(s.seen_runs, s.seen_runs)
+    runs = [p, q, none]
+    if hasattr(op, "stop"):
+        runs += [plus(p, 1), minus(s.seen_runs, 1), s.seen_runs]
+    elif hasattr(op, "gfn"):
+        runs += [s.run, plus(s.run, 1)]
+    else:
+        runs += [s.run, s.seen_runs, minus(s.seen_runs, 1)]
     return {"gfn": frames, "spn": runs, "vcpu": []}
 
 
 KEPT = (
+    before_the_header_nothing_is_read,
     the_counts_fit,
     no_more_is_read_than_is_there,
     runs_are_not_empty,
     runs_are_in_order,
     pages_are_counted,
+    pages_are_never_too_many,
     frames_in_runs_are_claimed,
     frames_between_runs_are_not_claimed,
     vmsas_are_claimed,
     the_next_record_is_of_the_run,
     records_are_counted,
+    what_is_left_of_a_run_is_counted,
     what_is_read_is_claimed_and_before_the_next,
     a_stream_that_is_taken_is_whole,
 )
