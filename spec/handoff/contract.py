@@ -137,7 +137,7 @@ def _before(reading: _Reading, nothing: Pages) -> Bool:
 
 @LEMMAS.lemma(CITE)
 def ram_begins_below_640_kib_and_from_1_mib_on(world: World) -> Query:
-    """Before any entry is read, RAM is what is below 640 KiB, and from 1 MiB on up to low memory."""
+    """Before any entry is read, RAM is what is below 640 KiB, and from 1 MiB to low memory."""
     low, q = world.number("low"), world.number("q")
     nothing = world.marks("nothing").emptied()
     start = before_view(world.flag("takes_map"), world.flag("checks_first"), low, nothing)
