@@ -6,7 +6,8 @@ PROFILE ?= ci
 VENV    := .venv
 BIN     := $(VENV)/bin
 STAMP   := $(VENV)/.installed
-SOURCES := pyproject.toml $(wildcard impl/*.pyx impl/*.pxd)
+SOURCES := pyproject.toml $(wildcard impl/*.pyx impl/*.pxd impl/*.h) \
+           $(wildcard conformance/trap/*.pyx conformance/trap/*.[ch])
 
 .PHONY: check test lint types prove edits conform vectors bench docs docs-check fmt clean
 

@@ -81,7 +81,7 @@ def bounds(rule: Rule, case: Case, state: Bitmap, op: Any) -> Iterator[Bool]:
 def aims(rule: Rule, cases: Sequence[Case], state: Bitmap, op: Any) -> Iterator[Aim]:
     """Every aim for `rule`, in a fixed order."""
     yield Aim("any", True)
-    yield from _comparisons(cases)
+    yield from comparisons(cases)
     yield from _layout(state)
     span = asked(rule, op)
     if span is not None:
@@ -108,7 +108,8 @@ def _fresh(state: Bitmap, op: Any) -> Iterator[Aim]:
         yield Aim(f"all {name}, as many pages as before", as_before)
 
 
-def _comparisons(cases: Sequence[Case]) -> Iterator[Aim]:
+def comparisons(cases: Sequence[Case]) -> Iterator[Aim]:
+    """For each comparison in the conditions: its sides equal, and one apart."""
     for number, (left, right) in enumerate(_compared(cases)):
         for name, other in (
             ("equal", right),

@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Annotated, Any, Literal, NoReturn
+from typing import TYPE_CHECKING, Annotated, Any, Literal, NoReturn
 
 from cyclopts import App, CycloptsError, Parameter
 
@@ -14,6 +14,9 @@ from conformance import __version__
 from conformance.console import meter, stderr, stdout
 from conformance.device import DeviceError
 from conformance.files import WriteError, write_atomically
+
+if TYPE_CHECKING:
+    from conformance.area import Area
 
 Profile = Literal["quick", "ci", "nightly"]
 Solver = Literal["z3", "bitwuzla", "cvc5", "all"]
@@ -119,7 +122,7 @@ def prove(
     globs
         Ids of obligations to prove, such as 'validation.bitmap.claim_*'; all if none is given.
     profile
-        quick asks z3; ci asks z3, bitwuzla and cvc5; nightly does it over ten seeds.
+        quick asks one solver each; ci asks z3, bitwuzla and cvc5; nightly does it over ten seeds.
     solver
         Ask these instead; with more than one, two must agree.
     jobs
@@ -134,7 +137,7 @@ def prove(
         Also make single edits to the rules, and tell which of them no proof notices.
     """
     from conformance.prove_report import report, show
-    from spec.prove.run import PROFILES, Effort, export, matching, prove_many
+    from spec.prove.run import PROFILES, Effort, export, matching, prove_all, prove_many
     from spec.prove.solvers import NAMES, Budget
     from spec.prove.verdict import Result
 
@@ -142,22 +145,26 @@ def prove(
     if solver:
         chosen = NAMES if "all" in solver else tuple(dict.fromkeys(solver))
         effort = Effort(chosen, effort.seeds)
-    ids = matching(globs)
-    if export_smt2 is not None:
-        files = export(ids, export_smt2)
-        stdout().print(f"{files} SMT-LIB files in {export_smt2}", markup=False)
     began, results, partial = time.monotonic(), list[Result](), False
     interrupted: KeyboardInterrupt | None = None
-    with meter("prove", len(ids)) as shown:
+    try:
+        ids = matching(globs) if globs or export_smt2 is not None else []
+        if export_smt2 is not None:
+            files = export(ids, export_smt2)
+            stdout().print(f"{files} SMT-LIB files in {export_smt2}", markup=False)
+        with meter("prove", len(ids) or None) as shown:
 
-        def note(result: Result) -> None:
-            results.append(result)
-            shown.step(result.id)
+            def note(result: Result) -> None:
+                results.append(result)
+                shown.step(result.id)
 
-        try:
-            results = prove_many(ids, effort, Budget(seed=seed), jobs, note)
-        except KeyboardInterrupt as stop:
-            interrupted, partial = stop, True
+            budget = Budget(seed=seed)
+            if ids:
+                results = prove_many(ids, effort, budget, jobs, note)
+            else:
+                results = prove_all(effort, budget, jobs, note)
+    except KeyboardInterrupt as stop:
+        interrupted, partial = stop, True
     found = report(results, profile, effort.solvers, time.monotonic() - began, partial)
     show(found, stdout())
     if json is not None:
@@ -226,7 +233,8 @@ def _conform(
     traces: Path = Path(".svsm-conformance/traces"),
     regions: Sequence[tuple[int, int]] = (),
 ) -> int:
-    from conformance.conform_report import ConformReport, show
+    from conformance.conform_report import ConformReport
+    from conformance.conform_tables import show
     from conformance.runner import run
 
     with meter("conform") as shown:
@@ -260,14 +268,15 @@ def replay(file: Path, *, device: str | None = None) -> int:
     device
         Replay against this device instead of the one that diverged.
     """
+    from conformance.areas import area_replaying
     from conformance.device import find_device
     from conformance.isolate import replay_in_child
     from conformance.picture import describe, strip
-    from conformance.protocol.trace import is_protocol
     from conformance.trace import load
 
-    if is_protocol(file):
-        return _replay_svsm(file, device)
+    area = area_replaying(file)
+    if area is not None:
+        return _replay_in(area, file, device)
     trace = load(file)
     spec = device or trace.device
     find_device(spec)()
@@ -285,21 +294,23 @@ def replay(file: Path, *, device: str | None = None) -> int:
     return 1
 
 
-def _replay_svsm(file: Path, device: str | None) -> int:
-    from conformance.protocol.picture import describe
-    from conformance.protocol.run import maker
-    from conformance.protocol.trace import finding_of, load
-    from conformance.protocol.walk import again
+def _replay_in(area: "Area", file: Path, device: str | None) -> int:
+    from conformance.isolate import REPLAY_SECONDS, DeviceCrash, in_child
 
-    start, steps = load(file)
-    spec = device or "impl:svsm"
-    failed = again(maker(spec), start, steps)
     out = stdout()
-    out.print(f"replay: {len(steps)} steps on {spec}", markup=False)
-    if failed is None:
-        out.print(f"{spec}: agrees with the rules at every step", markup=False)
+    if device is not None:
+        area.start(device)
+    try:
+        found = in_child(area.replay, file, device, seconds=REPLAY_SECONDS)
+    except DeviceCrash as crash:
+        out.print(f"replay: {crash}", markup=False)
+        return 1
+    out.print(f"replay: {found.steps} steps on {found.device}", markup=False)
+    if found.finding is None:
+        out.print(f"{found.device}: agrees with the rules at every step", markup=False)
         return 0
-    out.print(describe(finding_of(failed), file), markup=False)
+    out.print(area.describe(found.finding, file), markup=False)
+    out.print(area.strip(found.finding, not _has_blocks()), markup=False)
     return 1
 
 

@@ -9,7 +9,7 @@ from importlib import import_module
 
 from rich.console import Console
 
-from conformance import memmap
+from conformance import memmap, trap
 from conformance.console import table
 from spec.prove.solvers import ASK, PACKAGES, Budget, MissingSolver
 
@@ -22,7 +22,7 @@ def examine(out: Console) -> int:
     """Print a row for each thing; 0, or 3 where a solver does not answer."""
     shown = table("doctor", "what", "is", "so")
     solvers = list(_solvers())
-    for row in (*_machine(), *solvers, *_twins(), *_libraries()):
+    for row in (*_machine(), *solvers, *_twins(), *_trap(), *_libraries()):
         shown.add_row(*row)
     out.print(shown)
     return 0 if all(so == "answers" for _, _, so in solvers) else 3
@@ -59,6 +59,11 @@ def _twins() -> Iterator[tuple[str, str, str]]:
             yield f"impl, {twin} twin", "built", "in use" if kernels.built() == twin else "at hand"
         except ImportError as error:
             yield f"impl, {twin} twin", "not built", f"the pure twin serves ({error})"
+
+
+def _trap() -> Iterator[tuple[str, str, str]]:
+    reason = trap.absent()
+    yield "trap page", "absent" if reason else "built", reason or "counts accesses to registers"
 
 
 def _libraries() -> Iterator[tuple[str, str, str]]:

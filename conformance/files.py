@@ -43,3 +43,12 @@ def _write_through(path: Path, data: bytes) -> None:
             file.write(data)
     except OSError as error:
         raise WriteError(f"{path}: {error.strerror or error}") from error
+
+
+def has_schema(path: Path, schema: str) -> bool:
+    """Whether a file names a schema in its first mebibyte; one that cannot be read does not."""
+    try:
+        with path.open("rb") as file:
+            return schema.encode() in file.read(1 << 20)
+    except OSError:
+        return False

@@ -70,10 +70,15 @@ def report(
     )
 
 
+DEPTH = {"validation": 3, "handoff": 2, "mmio": 2}
+"""How many words of an id name the subject of a row, by the first of them."""
+
+
 def _subject(result: Result) -> str:
     stem, _, _name = result.id.partition("/")
-    parts = stem.split(".")
-    return f"{'.'.join(parts[:3])}" if len(parts) > 2 else f"{stem} (lemmas)"
+    words = stem.split(".")
+    depth = DEPTH[words[0]]
+    return ".".join(words[:depth]) if len(words) > 2 else f"{stem} (lemmas)"
 
 
 def show(found: ProveReport, console: Console) -> None:

@@ -114,10 +114,14 @@ def _plainer_starts(start: Bitmap, steps: list[Step]) -> Iterator[Attempt]:
             yield replace(start, claimed=claimed), steps
         size = size // 2 if len(runs) <= FEW_RUNS or size > len(runs) // FEW_RUNS else 0
     yield replace(start, claimed=ListedPages().with_range(first, stop, True)), steps
-    for pages in sorted({1, 2, 64, 65, 512, 513, 1024, start.pages // 2, start.pages - 1}):
+    before, behind = _used(start, steps)
+    for pages in sorted({1, 2, 64, 65, 512, 513, 1024, behind, start.pages // 2, start.pages - 1}):
         if 0 < pages < start.pages:
             kept = start.claimed.with_range(first + pages, stop, False)
             yield replace(start, pages=pages, claimed=kept), steps
+    for pages in sorted({1, start.pages - before, start.pages // 2, start.pages - 1}):
+        if 0 < pages < start.pages:
+            yield _without_head(start, steps, pages)
     for base in (0, PAGE_4K, start.base % PAGE_2M, PAGE_2M):
         if base < start.base:
             yield _moved(start, steps, start.base - base)
@@ -125,6 +129,22 @@ def _plainer_starts(start: Bitmap, steps: list[Step]) -> Iterator[Attempt]:
         for kept_stop in (a + 1, (a + b) // 2, b - 1):
             if a < kept_stop < b:
                 yield replace(start, claimed=start.claimed.with_range(kept_stop, b, False)), steps
+
+
+def _used(start: Bitmap, steps: Sequence[Step]) -> tuple[int, int]:
+    """The pages of the region before the first address that a step names, and before the last."""
+    named = [getattr(op, name) for rule, op in steps for name in _addresses(rule)]
+    pages = [(address - start.base) >> PAGE_SHIFT for address in named if address >= start.base]
+    return min(pages, default=0), max(pages, default=0)
+
+
+def _without_head(start: Bitmap, steps: list[Step], pages: int) -> Attempt:
+    """The same trace in the last `pages` of the region, which begin where all of it began."""
+    first, _ = start.span()
+    gone = start.pages - pages
+    rest = start.claimed.with_range(first, first + gone, False)
+    base = start.base + gone * PAGE_4K
+    return _moved(replace(start, base=base, pages=pages, claimed=rest), steps, gone * PAGE_4K)
 
 
 def _moved(start: Bitmap, steps: list[Step], down_bytes: int) -> Attempt:

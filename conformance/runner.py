@@ -9,14 +9,16 @@ import multiprocessing
 import os
 import time
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
 from conformance import walk
+from conformance.area import EFFORTS, Area, Task
+from conformance.areas import area_of, areas, rule_ids
 from conformance.batch import IN_BULK, make_batch, plain_trace, run_batches
 from conformance.builtin import twins
 from conformance.conform_report import (
@@ -29,10 +31,9 @@ from conformance.conform_report import (
 from conformance.device import Maker, find_device
 from conformance.doors import doors
 from conformance.isolate import DeviceCrash, crashing_door, in_child
-from conformance.protocol import run as svsm
 from conformance.regions import region_trace
 from conformance.trace import Finding, Reached, Steps, judge, save, trace_of
-from spec.catalogue import SUBJECTS, model_rules, rules, subject_of
+from spec.catalogue import SUBJECTS, rules, subject_of
 from spec.prove.matrix import situation
 from spec.prove.world import Symbolic
 from spec.rule import Rule
@@ -45,49 +46,13 @@ class NoSuchRule(ValueError):
     """No rule has an id that matches."""
 
 
-@dataclass(frozen=True)
-class Effort:
-    """How much a profile runs: Hypothesis examples, batches, and the kill matrix.
-
-    batches: None is as many as there is time for. batch_seconds: else only a backstop. walks: of an
-    SVSM among vCPUs and a lying host.
-    patience_seconds: what a device may take for everything before it counts as hanging.
-    """
-
-    examples: int
-    batches: int | None
-    batch_seconds: float
-    kills: bool
-    patience_seconds: float
-    walks: int
-
-
-EFFORTS = {
-    "quick": Effort(60, 40, 30.0, False, 300.0, 80),
-    "ci": Effort(400, 300, 120.0, True, 900.0, 1200),
-    "nightly": Effort(4000, 6000, 1800.0, True, 10800.0, 40000),
-}
-
-
-@dataclass(frozen=True)
-class Task:
-    """One device's run, as it is handed to a process."""
-
-    device: str
-    effort: Effort
-    seed: int
-    only: str
-    traces: Path
-    regions: tuple[tuple[int, int], ...]
-
-
 def chosen(only: str) -> list[str]:
     """The ids of the rules that match.
 
     Raises: NoSuchRule where none does.
     """
     found = fnmatch.filter(rules(), only)
-    if not found and not fnmatch.filter(model_rules(), only):
+    if not found and not fnmatch.filter(rule_ids(), only):
         raise NoSuchRule(f"--only {only}: no rule matches; try 'validation.bitmap.claim_*'")
     return found
 
@@ -122,16 +87,16 @@ def run(
         effort = replace(effort, batches=None, batch_seconds=seconds, patience_seconds=patience)
     specs = [spec for named in devices for spec in _meant(named, only)]
     for spec in specs:
-        svsm.maker(spec)() if svsm.is_svsm(spec) else find_device(spec)()
+        area = area_of(spec)
+        area.start(spec) if area else find_device(spec)()
     tasks = [Task(s, effort, seed, only, traces, tuple(regions)) for s in dict.fromkeys(specs)]
     tasks = [_lighter(task) for task in tasks]
     report = ConformReport(profile=profile, seed=seed, only=only)
     began = time.monotonic()
     try:
         report.devices.extend(_run_all(tasks, jobs, progress))
-        every = all(fnmatch.fnmatchcase(i, only) for i in (*rules(), *model_rules()))
-        if effort.kills and every and all(spec.startswith("impl") for spec in specs):
-            report.kills.extend(_kills(jobs, progress))
+        if effort.kills and all(spec.startswith("impl") for spec in specs):
+            report.kills.extend(_kills(only, jobs, progress))
     except KeyboardInterrupt:
         report.partial = True
     report.seconds = round(time.monotonic() - began, 3)
@@ -143,7 +108,8 @@ def _meant(named: str, only: str) -> list[str]:
     if named != "impl":
         return [named]
     plain = list(twins()) if chosen(only) else []
-    return plain + ([*svsm.BUILTIN] if fnmatch.filter(model_rules(), only) else [])
+    theirs = [(area, spec) for area in areas() for spec in area.builtin()]
+    return plain + [spec for area, spec in theirs if fnmatch.filter(area.beside(spec), only)]
 
 
 def _lighter(task: Task) -> Task:
@@ -209,30 +175,25 @@ def _isolated_all(tasks: Sequence[Task]) -> list[DeviceReport]:
 
 
 def _isolated(task: Task) -> DeviceReport:
-    if svsm.is_svsm(task.device):
-        return _isolated_svsm(task)
+    area = area_of(task.device)
     try:
-        return in_child(run_device, task, seconds=task.effort.patience_seconds)  # type: ignore[no-any-return]
+        runner = area.run if area else run_device
+        return in_child(runner, task, seconds=task.effort.patience_seconds)  # type: ignore[no-any-return]
     except DeviceCrash as crash:
-        return _crash_report(task, str(crash))
+        return _crashed(area, task, str(crash)) if area else _crash_report(task, str(crash))
 
 
-def _isolated_svsm(task: Task) -> DeviceReport:
-    ids = fnmatch.filter(model_rules(), task.only)
-    asked = (task.device, ids, task.effort.walks, task.seed, task.traces)
-    try:
-        return in_child(svsm.run, *asked, seconds=task.effort.patience_seconds)  # type: ignore[no-any-return]
-    except DeviceCrash as crash:
-        speed = Speed(batch=0, step_by_step=0)
-        return DeviceReport(
-            device=task.device,
-            twin_note=task.device,
-            rules=[],
-            not_claimed=ids,
-            differences=[],
-            speed=speed,
-            crash=str(crash),
-        )
+def _crashed(area: Area, task: Task, said: str) -> DeviceReport:
+    """The report on a device of an area whose process died."""
+    return DeviceReport(
+        device=task.device,
+        twin_note=task.device,
+        rules=[],
+        not_claimed=fnmatch.filter(area.beside(task.device), task.only),
+        differences=[],
+        speed=Speed(batch=0, step_by_step=0),
+        crash=said,
+    )
 
 
 def _crash_report(task: Task, said: str) -> DeviceReport:
@@ -258,13 +219,18 @@ def _crash_report(task: Task, said: str) -> DeviceReport:
     )
 
 
-def _kills(jobs: int, progress: Callable[[str], None]) -> list[object]:
+def _kills(only: str, jobs: int, progress: Callable[[str], None]) -> list[object]:
+    """What finds each known-bad variant of those rules that are all asked for."""
     from conformance.defects import in_pool, kill_matrix
-    from conformance.protocol.defects import all_defects, kill
 
-    found: list[object] = list(kill_matrix(progress, jobs))
-    ids = [defect.id for defect in all_defects()]
-    return found + list(in_pool(kill, ids, jobs, progress))
+    def asked(ids: Iterable[str]) -> bool:
+        return all(fnmatch.fnmatchcase(i, only) for i in ids)
+
+    found: list[object] = list(kill_matrix(progress, jobs)) if asked(rules()) else []
+    for area in areas():
+        if asked(area.rules()):
+            found += in_pool(area.kill, list(area.defects()), jobs, progress)
+    return found
 
 
 # One device

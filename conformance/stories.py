@@ -21,8 +21,8 @@ import msgspec
 
 from conformance.files import write_atomically
 from conformance.protocol import defects
-from conformance.protocol.draw import FRAMES, Drawn
 from conformance.protocol.oracle import MOVES, PINNED, can
+from conformance.protocol.places import FRAMES, Drawn
 from conformance.protocol.trace import ProtocolTrace, decoded, encoded
 from conformance.protocol.walk import LENGTH, drawn
 from conformance.protocol.words import held, told

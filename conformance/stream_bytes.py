@@ -1,72 +1,96 @@
-"""The migration stream once more, from its description alone: what a reader must say of any bytes.
+"""The rules of a migration stream, executed on bytes: what a reader must say of any.
 
-It unpacks everything first and judges afterwards, field by field, by set arithmetic on frames.
+The bytes are cut into the pieces that the rules read, in their order, for as long as the rules go
+on; where a piece would begin is told by what was read before.
 """
 
-from dataclasses import dataclass
+import struct
+from collections.abc import Iterator
 from hashlib import sha256
-from itertools import pairwise
+from typing import Any
+
+from spec.pages import ListedPages
+from spec.rule import Rule, step
+from spec.tables import ListedTable
+from spec.validation import stream
+from spec.validation.stream import Phase, Reader, Why
+
+HEADER = struct.Struct("<8sIIQQQQ")
+RUN = struct.Struct("<QQ")
+FRAME = struct.Struct("<Q")
+RECORD_BYTES = 8 + 4096
 
 
-@dataclass(frozen=True)
-class Seen:
-    """The numbers of a header, and the words and pages behind it, as far as there are any."""
-
-    magic: bytes
-    version: int
-    flags: int
-    nonce: int
-    counts: tuple[int, int, int]
-    data: bytes
-
-
-def _word(data: bytes, place: int, size: int = 8) -> int:
-    return int.from_bytes(data[place : place + size], "little")
-
-
-def seen(data: bytes) -> Seen:
-    """What the first 48 bytes say."""
-    runs, pages, vmsas = (_word(data, place) for place in (24, 32, 40))
-    return Seen(
-        data[:8],
-        _word(data, 8, 4),
-        _word(data, 12, 4),
-        _word(data, 16),
-        (runs, pages, vmsas),
-        data,
+def reader(data: bytes, nonce: int, cap_pages: int) -> Reader:
+    """A reader that has read nothing of some bytes yet."""
+    summed = sha256(memoryview(data)[: -stream.CHECKSUM_BYTES]).digest()
+    nothing, none = ListedPages(), ListedTable()
+    return Reader(
+        nonce=nonce,
+        cap=cap_pages,
+        length=len(data),
+        sum_fits=summed == data[-stream.CHECKSUM_BYTES :],
+        phase=int(Phase.HEADER),
+        runs=0,
+        pages=0,
+        vmsas=0,
+        first=none,
+        stop=none,
+        before=none,
+        seen_runs=0,
+        seen_vmsas=0,
+        seen_records=0,
+        claimed=nothing,
+        special=nothing,
+        last=0,
+        run=0,
+        next=0,
+        read=nothing,
     )
+
+
+def _header(data: bytes) -> stream.Header:
+    """The header; of bytes too short for one, what is missing counts as zero."""
+    filled = data[: HEADER.size].ljust(HEADER.size, b"\0")
+    magic, *words = HEADER.unpack(filled)
+    return stream.Header(int.from_bytes(magic, "little"), *words)
+
+
+def _piece(s: Reader, data: bytes) -> tuple[Rule, Any]:
+    """The rule whose turn it is, and its operands from the bytes."""
+    runs_at = HEADER.size
+    vmsas_at = runs_at + RUN.size * s.runs
+    records_at = vmsas_at + FRAME.size * s.vmsas
+    match s.phase:
+        case Phase.HEADER:
+            return stream.header, _header(data)
+        case Phase.RUNS if s.seen_runs < s.runs:
+            words = RUN.unpack_from(data, runs_at + RUN.size * s.seen_runs)
+            return stream.run, stream.Run(*words)
+        case Phase.RUNS:
+            return stream.runs_end, stream.End()
+        case Phase.VMSAS if s.seen_vmsas < s.vmsas:
+            place = vmsas_at + FRAME.size * s.seen_vmsas
+            return stream.vmsa, stream.Frame(*FRAME.unpack_from(data, place))
+        case Phase.VMSAS:
+            return stream.vmsas_end, stream.End()
+        case _ if s.run < s.runs:
+            place = records_at + RECORD_BYTES * s.seen_records
+            return stream.record, stream.Frame(*FRAME.unpack_from(data, place))
+    return stream.records_end, stream.End()
+
+
+def steps(data: bytes, nonce: int, cap_pages: int) -> Iterator[tuple[Rule, str, Why, Reader]]:
+    """Each step of the rules on some bytes: rule, case, why it refuses, and the state after it."""
+    s = reader(data, nonce, cap_pages)
+    while s.phase not in (Phase.TAKEN, Phase.REFUSED):
+        rule, op = _piece(s, data)
+        taken = step(rule, s, op)
+        s = taken.state
+        yield rule, taken.case, Why(taken.value), s
 
 
 def verdict(data: bytes, nonce: int, cap_pages: int) -> str:
     """The name of the first thing that is wrong, or NONE."""
-    if len(data) < 80:
-        return "TOO_SHORT"
-    it = seen(data)
-    runs, pages, vmsas = it.counts
-    reasons = (
-        ("BAD_MAGIC", it.magic != b"SVSMMIG1"),
-        ("BAD_VERSION", (it.version, it.flags) != (1, 0)),
-        ("REPLAYED", it.nonce != nonce),
-        ("OVER_CAP", pages > cap_pages or max(runs, vmsas) > pages),
-        ("WRONG_LENGTH", len(data) != 48 + 16 * runs + 8 * vmsas + 4104 * pages + 32),
-        ("BAD_CHECKSUM", sha256(data[:-32]).digest() != data[-32:]),
-    )
-    wrong = next((name for name, is_so in reasons if is_so), None)
-    return wrong or _inside(data, *it.counts)
-
-
-def _inside(data: bytes, runs: int, pages: int, vmsas: int) -> str:
-    ends = [_word(data, 48 + 8 * k) for k in range(2 * runs)]
-    if any(b <= a for a, b in pairwise(ends)) or any(end > 1 << 40 for end in ends):
-        return "BAD_RUNS"
-    spans = list(zip(ends[::2], ends[1::2], strict=True))
-    if sum(b - a for a, b in spans) != pages:
-        return "BAD_RUNS"
-    claimed = [frame for a, b in spans for frame in range(a, b)]
-    at = 48 + 16 * runs
-    special = [_word(data, at + 8 * k) for k in range(vmsas)]
-    if special != sorted(set(special)) or not set(special) <= set(claimed):
-        return "BAD_VMSAS"
-    at += 8 * vmsas
-    listed = [_word(data, at + 4104 * k) for k in range(pages)]
-    return "NONE" if listed == claimed else "BAD_RECORDS"
+    *_, (_, _, why, _) = steps(data, nonce, cap_pages)
+    return why.name

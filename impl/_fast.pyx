@@ -9,7 +9,7 @@ The file is long because the docstrings stand in both twins.
 
 cimport cython
 from cpython.buffer cimport PyBUF_SIMPLE, PyBuffer_Release, PyObject_GetBuffer
-from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize
+from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
 from cpython.long cimport PyLong_Check
 from cpython.pythread cimport (
     PyThread_acquire_lock,
@@ -20,7 +20,15 @@ from cpython.pythread cimport (
     NOWAIT_LOCK,
     WAIT_LOCK,
 )
-from libc.stdint cimport INT64_MIN, UINT64_MAX, int64_t, uint8_t, uint16_t, uint64_t
+from libc.stdint cimport (
+    INT64_MIN,
+    UINT64_MAX,
+    int64_t,
+    uint8_t,
+    uint16_t,
+    uint32_t,
+    uint64_t,
+)
 from libc.stdlib cimport free, malloc
 from libc.string cimport memcmp, memcpy, memmove, memset
 
@@ -40,6 +48,18 @@ from impl._handoff cimport (
     read_map,
     reserve_map,
     size_map,
+)
+from impl._mmio cimport (
+    svsm_mmio_read,
+    svsm_mmio_read_u8,
+    svsm_mmio_read_u16,
+    svsm_mmio_read_u32,
+    svsm_mmio_read_u64,
+    svsm_mmio_write,
+    svsm_mmio_write_u8,
+    svsm_mmio_write_u16,
+    svsm_mmio_write_u32,
+    svsm_mmio_write_u64,
 )
 from impl._run_steps cimport (
     RunPageStep,
@@ -1505,3 +1525,71 @@ cdef class PlainWords:
     def read(self):
         """The sum of all words modulo 2**64, as an int64: one plain read of memory."""
         return <int64_t>words_sum(self.words, self.n)
+
+
+# Accessors to device registers: `address` is memory of this process, aligned to the width. They
+# have no twin in Python, which has no way to make one access of a width that it is told.
+
+
+def mmio_read(uint64_t address, size_t length):
+    """The `length` bytes that one load at `address` answers; -1 where it is no width."""
+    cdef uint8_t data[8]
+    if svsm_mmio_read(<const void *>address, data, length):
+        return -1
+    return PyBytes_FromStringAndSize(<const char *>data, <Py_ssize_t>length)
+
+
+def mmio_write(uint64_t address, bytes data):
+    """0 where one store at `address` wrote `data`; -1 where its length is no width."""
+    return svsm_mmio_write(
+        <void *>address, PyBytes_AS_STRING(data), <size_t>PyBytes_GET_SIZE(data)
+    )
+
+
+def mmio_read_u8(uint64_t address):
+    """The 8 bits at `address`, by one load."""
+    return svsm_mmio_read_u8(<const void *>address)
+
+
+def mmio_read_u16(uint64_t address):
+    """The 16 bits at `address`, by one load."""
+    return svsm_mmio_read_u16(<const void *>address)
+
+
+def mmio_read_u32(uint64_t address):
+    """The 32 bits at `address`, by one load."""
+    return svsm_mmio_read_u32(<const void *>address)
+
+
+def mmio_read_u64(uint64_t address):
+    """The 64 bits at `address`, by one load."""
+    return svsm_mmio_read_u64(<const void *>address)
+
+
+def mmio_write_u8(uint64_t address, uint8_t value):
+    """0, when 8 bits are written at `address` by one store."""
+    svsm_mmio_write_u8(<void *>address, value)
+    return 0
+
+
+def mmio_write_u16(uint64_t address, uint16_t value):
+    """0, when 16 bits are written at `address` by one store."""
+    svsm_mmio_write_u16(<void *>address, value)
+    return 0
+
+
+def mmio_write_u32(uint64_t address, uint32_t value):
+    """0, when 32 bits are written at `address` by one store."""
+    svsm_mmio_write_u32(<void *>address, value)
+    return 0
+
+
+def mmio_write_u64(uint64_t address, uint64_t value):
+    """0, when 64 bits are written at `address` by one store."""
+    svsm_mmio_write_u64(<void *>address, value)
+    return 0
+
+
+# By width: 1, 2, 4 and 8 bytes.
+MMIO_LOADS = (mmio_read_u8, mmio_read_u16, mmio_read_u32, mmio_read_u64)
+MMIO_STORES = (mmio_write_u8, mmio_write_u16, mmio_write_u32, mmio_write_u64)

@@ -1,9 +1,9 @@
 """Launch: what was measured is recorded, then the firmware is brought in and the guest started."""
 
-from impl.platform import RIGHTS_ALL, Fillings, Rmpadjust, Work
+from impl.platform import RIGHTS_ALL, Fillings, Work
 from impl.record import LARGE, Frames
 from impl.svsm import PAGE_MASK, PAGE_SHIFT, Rax, Stage, Svsm
-from impl.visibility import brought_in, changed_state
+from impl.visibility import brought_in
 
 
 def record(svsm: Svsm, frame: int, large: bool) -> int:
@@ -38,10 +38,10 @@ def launch(svsm: Svsm, gpa: int) -> Work:
         return Rax.BUSY
     try:
         if not svsm.record.has(frame):
-            if not (yield from changed_state(svsm, frame, private=True)):
+            if not (yield from svsm.platform.change_state(frame, True)):
                 return Rax.INVALID_REQUEST
             yield from brought_in(svsm, frame, Fillings.FIRMWARE)
-        yield Rmpadjust(frame, False, RIGHTS_ALL, each=True)
+        yield from svsm.platform.set_rights(frame, False, RIGHTS_ALL, True)
         return Rax.SUCCESS
     finally:
         svsm.locks.drop(frame)

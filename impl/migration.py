@@ -1,10 +1,10 @@
 """Migration: the record handed out, and brought in page by page on another machine."""
 
 from impl.launch import is_claimed
-from impl.platform import RIGHTS_ALL, Fillings, Promote, Rmpadjust, Work
+from impl.platform import RIGHTS_ALL, Fillings, Work
 from impl.record import Frames
 from impl.svsm import PAGE_MASK, PAGE_SHIFT, Rax, Stage, Stream, Svsm
-from impl.visibility import brought_in, changed_state
+from impl.visibility import brought_in
 
 
 def export(svsm: Svsm) -> int:
@@ -52,13 +52,13 @@ def bring(svsm: Svsm, gpa: int) -> Work:
     try:
         if is_vmsa:
             svsm.vmsas.setdefault(frame, None)
-        if not (yield from changed_state(svsm, frame, private=True)):
+        if not (yield from svsm.platform.change_state(frame, True)):
             return Rax.INVALID_REQUEST
         yield from brought_in(svsm, frame, Fillings.STREAM)
         if is_vmsa:
-            yield Promote(frame, trusted=True)
+            yield from svsm.platform.make_vcpu(frame, True)
         else:
-            yield Rmpadjust(frame, False, RIGHTS_ALL, each=True)
+            yield from svsm.platform.set_rights(frame, False, RIGHTS_ALL, True)
         return Rax.SUCCESS
     finally:
         svsm.locks.drop(frame)

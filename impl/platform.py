@@ -1,12 +1,16 @@
 """What an SVSM asks of the machine beneath it.
 
-The code of the SVSM does no I/O: each of its steps is a generator that yields one of these and is
+The code of the SVSM does no I/O: each of its steps is a generator that yields an operation and is
 sent the answer. So the same code runs on a real platform, on a simulated one, and with any number
 of vCPUs interleaved at every operation. An access to a page that is not validated raises `Vc`
 where it was yielded; an exit to the host is not seen, the instruction is just run again.
+
+Some operations are the same everywhere and are here. The others are a platform's own, in a module
+each (`impl.snp`, `impl.tdx`, `impl.native`), behind the functions of a `Platform`.
 """
 
 from collections.abc import Callable, Generator
+from dataclasses import dataclass
 from enum import IntEnum
 from typing import Any, NamedTuple
 
@@ -15,7 +19,7 @@ RIGHTS_ALL = 0xF
 
 
 class Vc(Exception):
-    """#VC with exit code 0x404: an access to a page that is not validated."""
+    """An access to a page that is not validated: #VC with exit code 0x404, or on TDX #VE."""
 
 
 class Tampered(Exception):
@@ -44,26 +48,6 @@ class Write(NamedTuple):
     data: bytes
 
 
-class Pvalidate(NamedTuple):
-    """PVALIDATE of a frame, or of 512; answered with (code, carry)."""
-
-    frame: int
-    large: bool
-    validate: bool
-
-
-class Rmpadjust(NamedTuple):
-    """The guest's rights to a frame or to 512, none for lesser VMPLs; answered with a code.
-
-    each: page by page where the RMP entry is smaller.
-    """
-
-    frame: int
-    large: bool
-    rights: int
-    each: bool
-
-
 class Fill(NamedTuple):
     """The contents of a frame or of 512."""
 
@@ -72,64 +56,15 @@ class Fill(NamedTuple):
     what: Fillings
 
 
-class Promote(NamedTuple):
-    """The VMSA bit of a frame, if what it holds makes a VMSA; answered with whether it does.
-
-    trusted: what it holds comes from the SVSM itself.
-    """
-
-    frame: int
-    trusted: bool
-
-
-class Demote(NamedTuple):
-    """The VMSA bit taken from a frame, with the rights that the guest is to have."""
-
-    frame: int
-    rights: int
-
-
 class Flush(NamedTuple):
     """Every CPU forgets its translations."""
 
 
-class PageState(NamedTuple):
-    """The host is asked to make a frame private or shared, by a request of one entry.
-
-    Answered with (SW_EXITINFO2, the 8 bytes that begin the buffer afterwards).
-    """
-
-    frame: int
-    private: bool
-
-
-class PageStateMsr(NamedTuple):
-    """The same by the MSR protocol, before there is a GHCB; answered with the response."""
-
-    frame: int
-    private: bool
-
-
-Operation = (
-    Read
-    | Write
-    | Pvalidate
-    | Rmpadjust
-    | Fill
-    | Promote
-    | Demote
-    | Flush
-    | PageState
-    | PageStateMsr
-)
-SUCCESS = 0
-FAIL_SIZEMISMATCH = 6
-
-Work = Generator[Operation, Any, int]
+Work = Generator[Any, Any, int]
 """Something that an SVSM does: yields operations, ends with a result."""
 
 
-def drive(work: Work, platform: Callable[[Operation], Any]) -> int:
+def drive(work: Work, platform: Callable[[Any], Any]) -> int:
     """Run work to its end on a platform; the result.
 
     platform: answers an operation, or raises `Vc`.
@@ -145,3 +80,44 @@ def drive(work: Work, platform: Callable[[Operation], Any]) -> int:
                 operation = work.send(answer)
     except StopIteration as end:
         return int(end.value)
+
+
+@dataclass(frozen=True)
+class Platform:
+    """How a machine does what an SVSM needs; each of these is work with a result.
+
+    validate: frames just claimed become usable; 0 where the machine's page is smaller.
+    rescind: they are so no longer; 0 where the machine's page is smaller.
+    set_rights: what the guest may do with frames; 0 where the machine's page is smaller, unless
+    it is to be done page by page. make_vcpu: a frame becomes a vCPU's, if what it holds makes one
+    or comes from the SVSM itself; 0 where it does not. end_vcpu: it is a page again, with rights.
+    change_state: the host is asked to make a frame private or shared; 0 unless it says that it has.
+    """
+
+    validate: Callable[[int, bool], Work]
+    rescind: Callable[[int, bool], Work]
+    set_rights: Callable[[int, bool, int, bool], Work]
+    make_vcpu: Callable[[int, bool], Work]
+    end_vcpu: Callable[[int, int], Work]
+    change_state: Callable[[int, bool], Work]
+
+
+def nothing(_frame: int, *_more: int) -> Work:
+    """What is done already, with success."""
+    yield from ()
+    return 1
+
+
+class Adopt(NamedTuple):
+    """A vCPU's registers taken from a frame, if what it holds makes one; answered with whether.
+
+    For machines on which a vCPU's page is not marked. trusted: it comes from the SVSM itself.
+    """
+
+    frame: int
+    trusted: bool
+
+
+def adopted(frame: int, trusted: bool) -> Work:
+    """Have a vCPU whose registers a frame holds."""
+    return int((yield Adopt(frame, trusted)))

@@ -4,17 +4,12 @@ import struct
 
 from impl.abi import RANGE_ALL, RANGE_NONE, Status
 from impl.platform import (
-    FAIL_SIZEMISMATCH,
     RIGHTS_ALL,
     RIGHTS_NONE,
-    SUCCESS,
     Fill,
     Fillings,
     Flush,
-    Pvalidate,
     Read,
-    Rmpadjust,
-    Tampered,
     Work,
     Write,
 )
@@ -94,18 +89,15 @@ def _validate(svsm: Svsm, frame: int, large: bool, ignore_cf: bool) -> Work:
     if not (yield from validated(svsm, frame, large)):
         return Rax.FAIL_SIZEMISMATCH
     yield Fill(frame, large, Fillings.ZERO)
-    yield Rmpadjust(frame, large, RIGHTS_ALL, each=True)
+    yield from svsm.platform.set_rights(frame, large, RIGHTS_ALL, True)
     return Rax.SUCCESS
 
 
 def validated(svsm: Svsm, frame: int, large: bool) -> Work:
-    """PVALIDATE of frames just claimed; 0, and no claim, where the size does not fit."""
-    code, carry = yield Pvalidate(frame, large, True)
-    if code == FAIL_SIZEMISMATCH:
+    """Validate frames just claimed; 0, and no claim, where the size does not fit."""
+    if not (yield from svsm.platform.validate(frame, large)):
         svsm.record.release(frame, large)
         return 0
-    if code != SUCCESS or carry:
-        raise Tampered
     return 1
 
 
@@ -115,22 +107,12 @@ def _rescind(svsm: Svsm, frame: int, large: bool, ignore_cf: bool) -> Work:
         return _asked_twice(svsm, ignore_cf)
     if extent != RANGE_ALL:
         return Rax.FAIL_SIZEMISMATCH
-    if (yield Rmpadjust(frame, large, RIGHTS_NONE, each=False)) == FAIL_SIZEMISMATCH:
+    if not (yield from svsm.platform.set_rights(frame, large, RIGHTS_NONE, False)):
         return Rax.FAIL_SIZEMISMATCH
-    if not (yield from rescinded(frame, large)):
-        # The host took the entry apart in between: the guest is to have what it had.
-        yield Rmpadjust(frame, large, RIGHTS_ALL, each=True)
+    if not (yield from svsm.platform.rescind(frame, large)):
+        # The host took the page apart in between: the guest is to have what it had.
+        yield from svsm.platform.set_rights(frame, large, RIGHTS_ALL, True)
         return Rax.FAIL_SIZEMISMATCH
     yield Flush()
     svsm.record.release(frame, large)
     return Rax.SUCCESS
-
-
-def rescinded(frame: int, large: bool) -> Work:
-    """PVALIDATE to rescind frames; 0 where the size does not fit."""
-    code, carry = yield Pvalidate(frame, large, False)
-    if code == FAIL_SIZEMISMATCH:
-        return 0
-    if code != SUCCESS or carry:
-        raise Tampered
-    return 1

@@ -1,7 +1,6 @@
 """Reboot of the guest: every page that it had is given up, and what follows is a cold start."""
 
-from impl.platform import RIGHTS_NONE, Demote, Flush, Rmpadjust, Work
-from impl.pvalidate import rescinded
+from impl.platform import RIGHTS_NONE, Flush, Work
 from impl.svsm import Rax, Stage, Svsm
 from impl.vmsa import unregister
 
@@ -13,7 +12,7 @@ def reboot(svsm: Svsm) -> Work:
     svsm.stage = Stage.REBOOTING
     for frame in sorted(svsm.vmsas):
         svsm.locks.take(frame, 1)
-        yield Demote(frame, RIGHTS_NONE)
+        yield from svsm.platform.end_vcpu(frame, RIGHTS_NONE)
         unregister(svsm, frame)
         svsm.locks.drop(frame)
     for first, stop in list(svsm.record.runs(svsm.guest)):
@@ -28,8 +27,8 @@ def reboot(svsm: Svsm) -> Work:
 
 def _give_up(svsm: Svsm, frame: int) -> Work:
     svsm.locks.take(frame, 1)
-    yield Rmpadjust(frame, False, RIGHTS_NONE, each=False)
-    yield from rescinded(frame, False)
+    yield from svsm.platform.set_rights(frame, False, RIGHTS_NONE, False)
+    yield from svsm.platform.rescind(frame, False)
     svsm.record.release(frame, False)
     svsm.locks.drop(frame)
     return Rax.SUCCESS

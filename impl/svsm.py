@@ -7,7 +7,8 @@ What it does is written by subject, in modules of their own: `pvalidate`, `vmsa`
 from dataclasses import dataclass, field
 from enum import IntEnum
 
-from impl.platform import Tampered, Vc, Work
+from impl import snp
+from impl.platform import Platform, Tampered, Vc, Work
 from impl.record import Frames, Locks, Record
 
 PAGE_SHIFT = 12
@@ -94,9 +95,15 @@ class Svsm:
     """What the SVSM keeps between operations."""
 
     def __init__(
-        self, layout: Layout, options: Options | None = None, stream: Stream | None = None
+        self,
+        layout: Layout,
+        options: Options | None = None,
+        stream: Stream | None = None,
+        platform: Platform | None = None,
     ) -> None:
+        """platform: the machine beneath; SEV-SNP where it is left out."""
         self.layout, self.options = layout, options or Options()
+        self.platform = platform or snp.platform(self.options.by_msr)
         self.stream = stream or Stream()
         self.guest, self.ghcbs = Frames(layout.guest), Frames(layout.ghcbs)
         self.measured, self.firmware = Frames(layout.measured), Frames(layout.firmware)

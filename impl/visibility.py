@@ -1,10 +1,8 @@
 """The SVSM's own pages that the host may see: GHCBs, shared and private again."""
 
-import struct
-
 from impl.abi import Status
-from impl.platform import Fill, Fillings, Flush, PageState, PageStateMsr, Tampered, Work
-from impl.pvalidate import rescinded, validated
+from impl.platform import Fill, Fillings, Flush, Tampered, Work
+from impl.pvalidate import validated
 from impl.svsm import PAGE_MASK, PAGE_SHIFT, Rax, Svsm
 
 
@@ -18,10 +16,10 @@ def share(svsm: Svsm, gpa: int) -> Work:
     try:
         if not svsm.record.has(frame):
             return Rax.INVALID_REQUEST
-        yield from rescinded(frame, False)
+        yield from svsm.platform.rescind(frame, False)
         yield Flush()
         svsm.record.release(frame, False)
-        done = yield from changed_state(svsm, frame, private=False)
+        done = yield from svsm.platform.change_state(frame, False)
         # Whatever it said, the host has been asked and may have done it.
         svsm.shared.add(frame)
         return Rax.SUCCESS if done else Rax.INVALID_REQUEST
@@ -37,7 +35,7 @@ def unshare(svsm: Svsm, gpa: int) -> Work:
     if not svsm.locks.take(frame, 1):
         return Rax.BUSY
     try:
-        if not (yield from changed_state(svsm, frame, private=True)):
+        if not (yield from svsm.platform.change_state(frame, True)):
             return Rax.INVALID_REQUEST
         svsm.shared.discard(frame)
         yield from brought_in(svsm, frame, Fillings.ZERO)
@@ -53,23 +51,3 @@ def brought_in(svsm: Svsm, frame: int, what: Fillings) -> Work:
     yield from validated(svsm, frame, False)
     yield Fill(frame, False, what)
     return Rax.SUCCESS
-
-
-HEADER = struct.Struct("<HHI")
-MSR_DONE = 0x015
-PATIENCE = 4
-"""How often the host is asked for the same thing while it has not come to it."""
-
-
-def changed_state(svsm: Svsm, frame: int, private: bool) -> Work:
-    """Ask the host to change the state of a page; 1 where it says that it has done all of it."""
-    if svsm.options.by_msr:
-        return int((yield PageStateMsr(frame, private)) == MSR_DONE)
-    for _ in range(PATIENCE):
-        error, header = yield PageState(frame, private)
-        current, end, reserved = HEADER.unpack(header)
-        if error or end or reserved or current > 1:
-            return 0
-        if current == 1:
-            return 1
-    return 0

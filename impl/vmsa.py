@@ -1,6 +1,6 @@
 """vCPUs that the guest makes and ends. Source: 58019, SVSM_CORE_CREATE_VCPU, _DELETE_VCPU."""
 
-from impl.platform import RIGHTS_ALL, RIGHTS_NONE, Demote, Flush, Promote, Rmpadjust, Work
+from impl.platform import RIGHTS_ALL, RIGHTS_NONE, Flush, Work
 from impl.svsm import PAGE_MASK, PAGE_SHIFT, Rax, Svsm
 
 
@@ -20,12 +20,12 @@ def create_vcpu(svsm: Svsm, vmsa: int, caa: int) -> Work:
     svsm.vmsas[frame] = area
     svsm.caas.add(area)
     try:
-        yield Rmpadjust(frame, False, RIGHTS_NONE, each=False)
+        yield from svsm.platform.set_rights(frame, False, RIGHTS_NONE, False)
         yield Flush()
-        if (yield Promote(frame, trusted=False)):
+        if (yield from svsm.platform.make_vcpu(frame, False)):
             return Rax.SUCCESS
         unregister(svsm, frame)
-        yield Rmpadjust(frame, False, RIGHTS_ALL, each=True)
+        yield from svsm.platform.set_rights(frame, False, RIGHTS_ALL, True)
         return Rax.INVALID_PARAMETER
     finally:
         svsm.locks.drop(frame)
@@ -45,7 +45,7 @@ def delete_vcpu(svsm: Svsm, vmsa: int) -> Work:
     if not svsm.locks.take(frame, 1):
         return Rax.BUSY
     try:
-        yield Demote(frame, RIGHTS_ALL)
+        yield from svsm.platform.end_vcpu(frame, RIGHTS_ALL)
         unregister(svsm, frame)
         return Rax.SUCCESS
     finally:

@@ -60,6 +60,10 @@ RMPUPDATE_FLUSHES = Assumption(
     "rmpupdate-flushes",
     "no translation to a page outlives an RMPUPDATE of it",
 )
+CHECKSUM = Assumption(
+    "checksum",
+    "bytes that differ have different SHA-256 sums, unless somebody meant them to agree",
+)
 
 ALL = (
     SERIAL_STEPS,
@@ -74,4 +78,5 @@ ALL = (
     FIXED_LAYOUT,
     ONE_GUEST,
     RMPUPDATE_FLUSHES,
+    CHECKSUM,
 )

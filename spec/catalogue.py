@@ -17,6 +17,7 @@ from spec.validation import (
     runs,
     runs_claims,
     runs_lemmas,
+    stream_model,
     svsm_model,
     tdx_model,
 )
@@ -57,7 +58,12 @@ def subject_of(policy: bitmap.Policy) -> Subject:
     return next(s for s in SUBJECTS if (s.id == runs.AREA) == as_runs)
 
 
-MODELS: tuple[Model, ...] = (svsm_model.MODEL, any_model.MODEL, tdx_model.MODEL)
+MODELS: tuple[Model, ...] = (
+    svsm_model.MODEL,
+    any_model.MODEL,
+    tdx_model.MODEL,
+    stream_model.MODEL,
+)
 
 
 @cache

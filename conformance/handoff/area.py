@@ -3,21 +3,22 @@
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
 from fnmatch import fnmatch
 from importlib import import_module
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
+from conformance.area import Area, Replayed, Task
 from conformance.conform_report import DeviceReport, Difference, RuleRow, Speed
 from conformance.device import DeviceError
+from conformance.files import has_schema
 from conformance.handoff import builtin, picture
 from conformance.handoff.calls import RULES
 from conformance.handoff.device import HandoffDevice
 from conformance.handoff.doors import names, vectors
 from conformance.handoff.draw import DRAWS
-from conformance.handoff.judge import HandoffTrace, judge, save
+from conformance.handoff.judge import SCHEMA, HandoffTrace, judge, load, save
 from conformance.handoff.oracle import Reached
 from conformance.handoff.walk import Parted, Walked, batch, smaller, walk
 from conformance.trace import Finding
@@ -29,46 +30,6 @@ MOST_DIFFERENCES = 5
 CALLS_A_BATCH = 20
 """Calls for each batch that a profile asks of a bitmap: a whole map costs as much as many steps."""
 TIMED_SECONDS = 0.5
-
-
-class Effort(Protocol):
-    """How much a profile runs."""
-
-    @property
-    def examples(self) -> int:
-        """How many calls of Hypothesis."""
-
-    @property
-    def batches(self) -> int | None:
-        """How many batches of calls at random; None: as many as there is time for."""
-
-    @property
-    def batch_seconds(self) -> float:
-        """How long batches may take."""
-
-
-class Task(Protocol):
-    """One device's run, as it is handed to a process."""
-
-    @property
-    def device(self) -> str:
-        """The device's name."""
-
-    @property
-    def effort(self) -> Effort:
-        """How much to run."""
-
-    @property
-    def seed(self) -> int:
-        """The seed of all that is drawn."""
-
-    @property
-    def only(self) -> str:
-        """A glob of rules' ids."""
-
-    @property
-    def traces(self) -> Path:
-        """Where traces go."""
 
 
 def rules() -> Mapping[str, Rule]:
@@ -248,23 +209,30 @@ def kill(defect_id: str) -> Any:
     return import_module("conformance.handoff.defects").kill(defect_id)
 
 
-@dataclass(frozen=True)
-class Area:
-    """What the suite asks of an area.
-
-    describe, strip: a difference in words, and drawn.
-    """
-
-    id: str
-    rules: Callable[[], Mapping[str, Rule]]
-    builtin: Callable[[], tuple[str, ...]]
-    owns: Callable[[str], bool]
-    start: Callable[[str], HandoffDevice]
-    run: Callable[[Any], DeviceReport]
-    defects: Callable[[], tuple[str, ...]]
-    kill: Callable[[str], Any]
-    describe: Callable[[Finding, Path | str], str]
-    strip: Callable[[Finding, bool], str]
+def beside(_spec: str) -> Sequence[str]:
+    """The ids of the rules that a device is run beside: all."""
+    return tuple(rules())
 
 
-AREA = Area(ID, rules, specs, owns, start, run, defects, kill, picture.describe, picture.strip)
+def replay(path: Path, device: str | None) -> Replayed:
+    """What becomes of a trace."""
+    trace = load(path)
+    spec = device or trace.device
+    return Replayed(spec, 1, judge(trace.call, start(spec), Counter()))
+
+
+AREA = Area(
+    ID,
+    rules,
+    specs,
+    owns,
+    beside,
+    start,
+    run,
+    defects,
+    kill,
+    picture.describe,
+    picture.strip,
+    lambda path: has_schema(path, SCHEMA),
+    replay,
+)

@@ -41,6 +41,9 @@ from spec.prove.verdict import Verdict
 FILE = "svsm_defects.toml"
 CODE = (
     "platform",
+    "snp",
+    "tdx",
+    "native",
     "record",
     "svsm",
     "pvalidate",
@@ -66,7 +69,8 @@ class SvsmDefect(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """One known-bad variant.
 
     breaks: the sentence that no longer holds. rules: the names of the rules in which a proof sees
-    it. rule: edits under `spec.validation`. code: edits under `impl`.
+    it. rule: edits under `spec`, of a module of `spec.validation` where no folder is named. code:
+    edits under `impl`. machine: on which it does harm; SEV-SNP where it is left out.
     """
 
     id: str
@@ -76,6 +80,7 @@ class SvsmDefect(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     rule: tuple[Change, ...]
     code: tuple[Change, ...]
     origin: str = "no report is known"
+    machine: str = ""
 
 
 @cache
@@ -95,9 +100,13 @@ def changed_model(found: SvsmDefect) -> Model:
 
     Raises: EditError where an edit does not fit.
     """
-    edits = [TextEdit(f"spec.validation.{c.module}", c.old, c.new) for c in found.rule]
-    made: Model = load(edited_sources(edits))[CATALOGUE].MODELS[0]
-    return made
+    edits = [TextEdit(_module(c.module), c.old, c.new) for c in found.rule]
+    models: tuple[Model, ...] = load(edited_sources(edits))[CATALOGUE].MODELS
+    return next(model for model in models if model.machine == found.machine)
+
+
+def _module(name: str) -> str:
+    return f"spec.{name}" if "." in name else f"spec.validation.{name}"
 
 
 def obligations(found: SvsmDefect) -> list[Obligation]:
@@ -159,15 +168,15 @@ def maker(defect_id: str) -> Callable[[], SvsmDevice]:
 def is_found_by_walks(found: SvsmDefect) -> bool:
     """Whether walks find the device wrong."""
     make, reached = maker(found.id), Reached()
-    return any(walk(make(), seed, reached)[1] for seed in range(WALKS))
+    return any(walk(make(), seed, reached, found.machine)[1] for seed in range(WALKS))
 
 
 def is_found_by_vectors(found: SvsmDefect) -> bool:
     """Whether a trace that is kept finds it, or the way to a case of a rule."""
     make, reached = maker(found.id), Reached()
-    if any(again(make, one.start, one.steps) for one in kept()):
+    if any(again(make, one.start, one.steps) for one in kept(found.machine)):
         return True
-    return any(through(door, make(), reached) for door in doors())
+    return any(through(door, make(), reached) for door in doors(found.machine))
 
 
 def kill(defect_id: str) -> Kill:
@@ -178,7 +187,7 @@ def kill(defect_id: str) -> Kill:
     found = named(defect_id)
     if found is None:
         raise DeviceError(f"no defect is called {defect_id!r}")
-    doors()
+    doors(found.machine)
     moments, marks = [time.perf_counter()], []
     for look in (is_refuted, is_found_by_walks, is_found_by_vectors):
         marks.append(look(found))

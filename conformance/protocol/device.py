@@ -5,6 +5,7 @@ from importlib import import_module
 from types import ModuleType
 from typing import Any
 
+from conformance.protocol.machines import of
 from spec.pages import ListedPages
 from spec.validation.svsm import Svsm
 
@@ -43,7 +44,7 @@ class SvsmDevice:
         self.pending: dict[int, Any] = {}
 
     def reset(self, start: Svsm) -> None:
-        """Take on a state in which every vCPU is at rest."""
+        """Take on a state in which every vCPU is at rest, on its machine."""
         layout = start.layout
         home = self.home
         made = home.Layout(
@@ -59,7 +60,9 @@ class SvsmDevice:
         stream = home.Stream(
             self.frames(start.stream.runs()), self.frames(start.stream_vmsas.runs()), start.nonce
         )
-        svsm = self.svsm = home.Svsm(made, options, stream)
+        machine = of(start).name
+        platform = self.modules(machine).PLATFORM if machine else None
+        svsm = self.svsm = home.Svsm(made, options, stream, platform)
         for first, stop in start.claimed.runs():
             svsm.record.mark(first, stop - first)
         svsm.vmsas = {f: start.caa_of.at(f) for a, b in start.vmsas.runs() for f in range(a, b)}

@@ -1,56 +1,69 @@
-"""A walk to each case of each rule: found once by walking, kept as a seed and a length.
+"""A walk to each case of each rule on each machine, kept as a seed and a length.
 
-Walks draw from the rules' state alone, so a seed leads to the same steps whatever the device.
+Walks draw from the rules' state alone, so a seed leads to the same steps whatever the device. They
+are kept in `data/svsm_doors.json`, since it takes many walks to come to every case. One that leads
+to its case no longer, since rules or draws have changed, leaves the case unreached, and the run
+tells so.
+
+`python -m conformance.protocol.doors` finds them anew.
 """
 
+import sys
 from collections import Counter
 from dataclasses import dataclass
 from functools import cache
+from importlib.resources import files
+from pathlib import Path
 
+import msgspec
+
+from conformance.files import write_atomically
+from conformance.protocol import machines
 from conformance.protocol.device import SvsmDevice
 from conformance.protocol.judge import Joint, Reached
 from conformance.protocol.walk import drawn
 from conformance.protocol.world import starts
-from spec.prove.world import Symbolic, record
-from spec.rule import Rule
-from spec.validation.svsm_model import MODEL
 
+FILE = "svsm_doors.json"
 MOST_WALKS = 3000
 
 
 @dataclass(frozen=True)
 class Door:
-    """The walk with a seed comes to a case with its step number `length`, the first being 1."""
+    """The walk with a seed comes to a case with its step number `length`, the first being 1.
+
+    machine: on which the walk is.
+    """
 
     rule: str
     case: str
     seed: int
     length: int
+    machine: str = ""
 
 
 @cache
-def cases() -> tuple[tuple[str, str], ...]:
-    """Every case of every rule of the model that can be taken."""
+def cases(machine: str = "") -> tuple[tuple[str, str], ...]:
+    """Every case of every rule on a machine that a device can be seen to take."""
     found: list[tuple[str, str]] = []
-    for rule in MODEL.rules:
-        found += [(rule.id, name) for name in names(rule)]
+    for rule in machines.MACHINES[machine].rules:
+        found += [(rule.id, name) for name in machines.names(machine, rule.id)]
     return tuple(found)
 
 
 @cache
-def names(rule: Rule) -> tuple[str, ...]:
-    """The cases of a rule that can be taken."""
-    world = Symbolic()
-    state, op = record(world, MODEL.state, "s"), record(world, rule.operands, "op")
-    return tuple(case.name for case in rule(state, op) if not case.never)
+def doors(machine: str = "") -> tuple[Door, ...]:
+    """The way to each case on a machine, as it is kept."""
+    place = files("conformance") / "data" / FILE
+    kept = msgspec.json.decode(place.read_bytes(), type=tuple[Door, ...])
+    return tuple(door for door in kept if door.machine == machine)
 
 
-@cache
-def doors() -> tuple[Door, ...]:
-    """The shortest way that was met to each case; a case that none leads to is missing."""
+def find(machine: str) -> tuple[Door, ...]:
+    """The shortest way that is met to each case; a case that none leads to is missing."""
     best: dict[tuple[str, str], Door] = {}
-    wanted = set(cases())
-    begins, idle = starts(), Idle()
+    wanted = set(cases(machine))
+    begins, idle = starts(machine), SvsmDevice()
     for seed in range(MOST_WALKS):
         if wanted <= best.keys():
             break
@@ -61,9 +74,19 @@ def doors() -> tuple[Door, ...]:
             joint.do(rule, op)
             for key in reached:
                 if key not in best or length < best[key].length:
-                    best[key] = Door(*key, seed, length)
-    return tuple(best[key] for key in cases() if key in best)
+                    best[key] = Door(*key, seed, length, machine)
+    return tuple(best[key] for key in cases(machine) if key in best)
 
 
-class Idle(SvsmDevice):
-    """The built-in SVSM, which walks are tried out on."""
+def main() -> None:
+    """Find every door and write them."""
+    found: list[Door] = []
+    for machine in machines.MACHINES:
+        found += find(machine)
+        print(f"{machine or 'snp'}: {len(found)} doors so far", file=sys.stderr, flush=True)
+    data = b",\n".join(msgspec.json.encode(door) for door in found)
+    write_atomically(Path(str(files("conformance") / "data" / FILE)), b"[\n" + data + b"\n]\n")
+
+
+if __name__ == "__main__":
+    main()

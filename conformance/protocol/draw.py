@@ -2,62 +2,22 @@
 
 from collections.abc import Callable, Sequence
 from random import Random
-from typing import Any, TypeVar
+from typing import Any
 
+from conformance.protocol import machines
+from conformance.protocol.places import Drawn, a_frame, in_use, one_of
 from conformance.protocol.world import (
     BLOCKS,
     FIRMWARE,
     GHCBS,
     LAUNCH_VMSA,
-    MAPPED_AT,
     NONCE,
     OWN,
     PAGES,
-    SPARE,
     VCPUS,
 )
-from spec.machine import host
-from spec.rule import Rule
-from spec.tables import BLOCK
 from spec.validation import launch, migration, pvalidate, reboot, visibility, vmsa
 from spec.validation.svsm import Cpu, Pc, Stage, Svsm
-
-AT_REST = (Pc.IDLE, Pc.READ, Pc.ANSWER)
-T = TypeVar("T")
-Drawn = tuple[Rule, Any]
-ODD_FRAMES = (
-    0,
-    1 << 35,
-    1 << 39,
-    (1 << 40) - 1,
-    1 << 40,
-    (1 << 52) - BLOCK,
-    (1 << 52) - 1,
-    1 << 34,
-    LAUNCH_VMSA,
-)
-"""Frames at and past address limits: C-bit 47 and 51, vTOM at 2**46, 52 and 64 bits of address."""
-FRAMES = (*PAGES, *BLOCKS, BLOCKS[0] + 1, BLOCKS[1] + BLOCK - 1, PAGES.stop, OWN.start)
-
-
-def one_of(random: Random, things: Sequence[T]) -> T:
-    """One of some things; `Random.choice`, in a third of the time."""
-    return things[int(random.random() * len(things))]
-
-
-def a_frame(random: Random) -> int:
-    """A frame of the guest's, near one, or far from any."""
-    if random.random() < 0.05:
-        return one_of(random, ODD_FRAMES)
-    return one_of(random, PAGES) if random.random() < 0.7 else one_of(random, FRAMES)
-
-
-def in_use(random: Random, s: Svsm) -> int:
-    """A frame that somebody has in hand, or that a vCPU is made of."""
-    there: list[int] = [s.cpus.first.at(c) for c in VCPUS if s.pc(c) not in AT_REST]
-    there += [s.cpus.block.at(c) >> 12 for c in VCPUS if s.pc(c) != Pc.IDLE]
-    there += [first for first, _ in (*s.vmsas.runs(), *s.caas.runs())]
-    return int(one_of(random, there or FRAMES))
 
 
 def an_entry(random: Random, s: Svsm) -> int:
@@ -73,7 +33,7 @@ def an_entry(random: Random, s: Svsm) -> int:
         frame = s.layout.launch_vmsa
     word = frame << 12 | large | random.getrandbits(1) << 2 | (random.random() < 0.2) << 3
     if random.random() < 0.05:
-        word ^= 1 << one_of(random, (1, 1, *range(64)))
+        word ^= 1 << one_of(random, (*[1] * 12, *range(64)))
     return word
 
 
@@ -117,11 +77,16 @@ def a_misaligned(random: Random, vcpu: int, stage: int) -> Drawn:
     return one_of(random, (*others, some.get(stage, others[0])))
 
 
+def is_short(random: Random, s: Svsm) -> bool:
+    """Whether a reboot comes to its end in a walk; one that does not is seldom begun."""
+    return all(s.claimed.no_block(first, True) for first in BLOCKS) or random.random() < 0.01
+
+
 def a_new_thing(random: Random, vcpu: int, s: Svsm) -> Drawn:
     """What an idle vCPU is asked."""
     gpa = a_frame(random) << 12
     draw = random.random()
-    if random.random() < 0.03:
+    if random.random() < (0.1 if s.stage == Stage.IMPORTING else 0.03):
         return a_misaligned(random, vcpu, s.stage)
     own = one_of(random, GHCBS) << 12 if random.random() < 0.9 else gpa
     if s.stage == Stage.RUNNING:
@@ -137,7 +102,7 @@ def a_new_thing(random: Random, vcpu: int, s: Svsm) -> Drawn:
             known = [f for a, _ in s.vmsas.runs() for f in (a,)]
             page = one_of(random, known) << 12 if known and random.random() < 0.8 else gpa
             return vmsa.delete, vmsa.Delete(vcpu, page)
-        if draw < (0.93 if s.vmsas.is_empty() else 0.97):
+        if draw < (0.93 if s.vmsas.is_empty() else 0.97) and is_short(random, s):
             return reboot.reboot, Cpu(vcpu)
     if s.stage == Stage.COLD and draw < 0.7:
         page = one_of(random, FIRMWARE) << 12 if random.random() < 0.9 else gpa
@@ -145,6 +110,8 @@ def a_new_thing(random: Random, vcpu: int, s: Svsm) -> Drawn:
     if s.stage == Stage.IMPORTING and draw < 0.8:
         left = [f for a, b in s.stream.minus(s.claimed).runs() for f in (a, b - 1)]
         page = one_of(random, left) << 12 if left and random.random() < 0.9 else gpa
+        if draw < 0.1:
+            page = in_use(random, s) << 12
         return migration.bring, migration.Page(vcpu, page)
     rule = visibility.share if random.random() < 0.5 else visibility.unshare
     return rule, visibility.Page(vcpu, own)
@@ -171,77 +138,6 @@ def a_stage_step(random: Random, s: Svsm) -> Drawn | None:
     return None
 
 
-def a_host_move(random: Random, s: Svsm) -> Drawn:
-    """What the host does: mostly something that hurts, often where somebody is at work."""
-    frame = in_use(random, s) if random.random() < 0.4 else one_of(random, FRAMES)
-    spn = s.hw.npt.at(frame) if random.random() < 0.5 else frame + MAPPED_AT
-    if random.random() < 0.3:
-        spn = one_of(random, SPARE)
-    there = s.hw.npt.at(frame)
-    if there in SPARE and not s.hw.maps(there, frame) and random.random() < 0.5:
-        # A page that is led to is worth most to the host once it is assigned for that frame.
-        return host.rmpupdate, host.Rmpupdate(there, True, frame, False)
-    draw = random.random()
-    block = frame & -BLOCK if frame & -BLOCK in BLOCKS else one_of(random, BLOCKS)
-    odd = random.random() < 0.05
-    if draw < 0.25:
-        return host.remap, host.Remap(frame, spn, False)
-    if draw < 0.35:
-        at = block + MAPPED_AT if random.random() < 0.6 else SPARE[-1]
-        return host.remap, host.Remap(block, at + odd, True)
-    if draw < 0.52:
-        return host.rmpupdate, host.Rmpupdate(spn, random.random() < 0.8, frame, False)
-    if draw < 0.6:
-        at = block + MAPPED_AT if random.random() < 0.7 else SPARE[-1]
-        return host.rmpupdate, host.Rmpupdate(at + odd, random.random() < 0.8, block, True)
-    if draw < 0.72:
-        return host.psmash, host.AtSpn(block + MAPPED_AT + odd)
-    if draw < 0.77:
-        return host.host_write, host.AtSpn(spn)
-    return a_guest_move(random, s, frame)
-
-
-def a_guest_move(random: Random, s: Svsm, frame: int) -> Drawn:
-    """What the guest does by itself, or the SVSM to a page of its own."""
-    draw = random.random()
-    if s.stage in (Stage.COLD, Stage.RUNNING) and draw < 0.3:
-        mine = one_of(random, OWN) if random.random() < 0.8 else frame
-        return host.svsm_write, host.AtGfn(mine)
-    if s.stage != Stage.RUNNING:
-        return host.remap, host.Remap(frame, frame + MAPPED_AT, False)
-    known = [first for first, _ in s.hw.tlb.runs()]
-    if known and draw < 0.5:
-        return host.guest_write, host.AtSpn(one_of(random, known))
-    if draw < 0.7:
-        return host.guest_access, host.AtGfn(frame)
-    if draw < 0.75:
-        return host.guest_write, host.AtSpn(frame + MAPPED_AT)
-    return host.guest_delegate, host.Delegate(frame, one_of(random, (0, 1, 3, 0xF, 0x1F)))
-
-
-def a_repair(random: Random, s: Svsm, vcpu: int) -> Drawn:
-    """What an honest host does so that a vCPU can go on."""
-    pc = s.pc(vcpu)
-    request = pc in (Pc.READ, Pc.ANSWER)
-    frame = s.cpus.block.at(vcpu) >> 12 if request else s.cpus.first.at(vcpu)
-    large = not request and s.cpus.large.has(vcpu)
-    spn = s.hw.npt.at(frame)
-    if s.hw.large.has(spn) and not large and s.hw.assigned.has(spn):
-        return host.psmash, host.AtSpn(spn & ~(BLOCK - 1))
-    home = frame + MAPPED_AT
-    if spn != home and random.random() < 0.7:
-        return host.remap, host.Remap(frame, home, large and frame % BLOCK == 0)
-    return host.rmpupdate, host.Rmpupdate(spn, True, frame, False)
-
-
-def told(random: Random, vcpu: int) -> visibility.Told:
-    """The host's word on a page-state change."""
-    info2 = one_of(random, (0, 0, 0, 0, 0, 1, 1 << 32, (1 << 64) - 1))
-    header = one_of(random, (1, 1, 1, 1, 1, 0, 0, 0, 2, 1 | 1 << 16, 1 | 1 << 32, 0xFFFF))
-    msr = one_of(random, (0x15, 0x15, 0x15, 0x15, 0x14, 0x15 | 1 << 32, 0x15 | 1 << 12, 0))
-    return visibility.Told(vcpu, info2, header, msr)
-
-
 def a_reboot_step(random: Random, vcpu: int, s: Svsm) -> Drawn:
     """What a reboot takes on next, in the order of frames; sometimes what it must not."""
     lowest_vmsa = next((first for first, _ in s.vmsas.runs()), None)
@@ -254,12 +150,18 @@ def a_reboot_step(random: Random, vcpu: int, s: Svsm) -> Drawn:
         if random.random() < 0.2:
             return reboot.reboot_page, reboot.Frame(vcpu, lowest_vmsa)
         return reboot.reboot_vmsa, reboot.Frame(vcpu, lowest_vmsa)
-    if random.random() < 0.04:
+    if random.random() < 0.12:
         wrong_frame = reboot.Frame(vcpu, OWN.start)
         return one_of(random, (reboot.reboot_vmsa, reboot.reboot_page)), wrong_frame
     if lowest is not None:
         return reboot.reboot_page, reboot.Frame(vcpu, lowest)
     return reboot.reboot_end, Cpu(vcpu)
+
+
+def _told(random: Random, vcpu: int, s: Any, name: str) -> Drawn:
+    """A step in which the host is asked, on whichever machine."""
+    machine = machines.of(s)
+    return machine.by_name[name], machine.told(random, vcpu, s)
 
 
 STEPS: dict[int, Callable[[Random, int, Svsm], Drawn]] = {
@@ -274,8 +176,8 @@ STEPS: dict[int, Callable[[Random, int, Svsm], Drawn]] = {
     Pc.ANSWER: lambda _r, c, _s: (pvalidate.answer, Cpu(c)),
     Pc.PROMOTE: lambda r, c, _s: (vmsa.promote, vmsa.Checked(c, r.random() < 0.7)),
     Pc.DEMOTE: lambda _r, c, _s: (vmsa.demote, Cpu(c)),
-    Pc.ASK_PRIVATE: lambda r, c, _s: (visibility.ask_private, told(r, c)),
-    Pc.ASK_SHARED: lambda r, c, _s: (visibility.ask_shared, told(r, c)),
+    Pc.ASK_PRIVATE: lambda r, c, s: _told(r, c, s, "ask_private"),
+    Pc.ASK_SHARED: lambda r, c, s: _told(r, c, s, "ask_shared"),
     Pc.REBOOT: a_reboot_step,
 }
 
@@ -285,30 +187,20 @@ RARE = frozenset((Pc.RESCIND, Pc.RESTORE, Pc.DEMOTE, Pc.PROMOTE))
 """Where a host that moves just then brings out what is seldom seen."""
 
 
-def a_blow(random: Random, s: Svsm, vcpu: int) -> Drawn:
-    """What hurts a vCPU most, where it is."""
-    first, large = s.block(vcpu)
-    spn = s.hw.npt.at(first)
-    if large and random.random() < 0.6:
-        return host.psmash, host.AtSpn(spn & -BLOCK)
-    if random.random() < 0.5:
-        return host.remap, host.Remap(first, one_of(random, SPARE), False)
-    return host.rmpupdate, host.Rmpupdate(spn, random.random() < 0.7, first, False)
-
-
 def next_step(random: Random, s: Svsm, exits: Sequence[int], hostility: float) -> Drawn:
     """What happens next.
 
     exits: vCPUs whose last step exited to the host. hostility: how often the host moves.
     """
+    machine = machines.of(s)
     if exits and random.random() < 0.6:
-        return a_repair(random, s, exits[0])
+        return machine.repair(random, s, exits[0])
     pc_of = s.cpus.pc.at
     pcs = [pc_of(vcpu) for vcpu in VCPUS]
     if not RARE.isdisjoint(pcs) and random.random() < 0.05 + 0.2 * hostility:
-        return a_blow(random, s, next(c for c in VCPUS if pcs[c] in RARE))
+        return machine.blow(random, s, next(c for c in VCPUS if pcs[c] in RARE))
     if s.halted or random.random() < hostility:
-        return a_host_move(random, s)
+        return machine.host(random, s)
     # A device looks at what a request needs, and reads it, in one go: nobody comes in between.
     vcpu = next((c for c in VCPUS if pcs[c] in PINNED), -1)
     if vcpu < 0:
@@ -323,5 +215,5 @@ def next_step(random: Random, s: Svsm, exits: Sequence[int], hostility: float) -
         if whole is not None:
             return whole
     if s.stage in (Stage.MOVED, Stage.OFF, Stage.REBOOTING):
-        return a_host_move(random, s)
+        return machine.host(random, s)
     return a_new_thing(random, vcpu, s)

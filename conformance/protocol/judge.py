@@ -10,13 +10,14 @@ from collections import Counter
 from typing import Any
 
 from conformance.device import DeviceFault
+from conformance.protocol import machines
+from conformance.protocol.asked import TOLD_TO_TRY_AGAIN, Question
 from conformance.protocol.device import Ended, SvsmDevice
-from conformance.protocol.oracle import can, inside
-from spec.machine.snp import RIGHTS_RWX
+from conformance.protocol.oracle import MOVES, can, inside
 from spec.rule import Rule, Step, step
 from spec.tables import BLOCK
 from spec.validation import launch, migration, pvalidate, reboot, visibility, vmsa
-from spec.validation.svsm import Cpu, Did, Mode, Pc, Svsm
+from spec.validation.svsm import Cpu, Did, Pc, Svsm
 
 Reached = Counter[tuple[str, str]]
 
@@ -29,7 +30,6 @@ class Differs(Exception):
         self.field, self.expected, self.got = field, expected, got
 
 
-FILLED = {Mode.GUEST: "ZERO", Mode.LAUNCH: "FIRMWARE", Mode.IMPORT: "STREAM", Mode.UNSHARE: "ZERO"}
 CALLS: dict[str, tuple[str, str]] = {
     vmsa.create.id: ("vmsa", "create_vcpu"),
     vmsa.delete.id: ("vmsa", "delete_vcpu"),
@@ -49,39 +49,20 @@ ASKED: dict[str, tuple[str, str]] = {
     migration.complete.id: ("migration", "complete"),
 }
 """Rules that are done at once."""
-OPERATIONS: dict[str, str] = {
-    pvalidate.call.id: "Read",
-    pvalidate.entry.id: "Read",
-    pvalidate.validate.id: "Pvalidate",
-    pvalidate.fill.id: "Fill",
-    pvalidate.grant.id: "Rmpadjust",
-    pvalidate.revoke.id: "Rmpadjust",
-    pvalidate.rescind.id: "Pvalidate",
-    pvalidate.restore.id: "Rmpadjust",
-    pvalidate.flush.id: "Flush",
-    pvalidate.answer.id: "Write",
-    vmsa.promote.id: "Promote",
-    vmsa.demote.id: "Demote",
-    visibility.ask_private.id: "PageState",
-    visibility.ask_shared.id: "PageState",
-    reboot.reboot_end.id: "Flush",
+WAITING = {
+    Pc.VALIDATE: "validate",
+    Pc.FILL: "fill",
+    Pc.GRANT: "grant",
+    Pc.REVOKE: "revoke",
+    Pc.RESCIND: "rescind",
+    Pc.RESTORE: "restore",
+    Pc.FLUSH: "flush",
+    Pc.PROMOTE: "promote",
+    Pc.DEMOTE: "demote",
+    Pc.ASK_PRIVATE: "ask_private",
+    Pc.ASK_SHARED: "ask_shared",
 }
-"""Rules that stand for an operation."""
-NEXT = {
-    Pc.VALIDATE: pvalidate.validate,
-    Pc.FILL: pvalidate.fill,
-    Pc.GRANT: pvalidate.grant,
-    Pc.REVOKE: pvalidate.revoke,
-    Pc.RESCIND: pvalidate.rescind,
-    Pc.RESTORE: pvalidate.restore,
-    Pc.FLUSH: pvalidate.flush,
-    Pc.PROMOTE: vmsa.promote,
-    Pc.DEMOTE: vmsa.demote,
-    Pc.ASK_PRIVATE: visibility.ask_private,
-    Pc.ASK_SHARED: visibility.ask_shared,
-}
-"""The step that a vCPU takes next, where that is an operation whatever happens meanwhile."""
-SIZE_MISMATCH = 6
+"""The rule of the step that a vCPU takes next, where it is the same whatever happens meanwhile."""
 BEFORE_ACCESS = frozenset(
     ("misaligned", "outside", "vmsa", "caa", "launch_vmsa", "not_claimed", "busy", "block_busy")
 )
@@ -93,6 +74,8 @@ class Joint:
 
     def __init__(self, device: SvsmDevice, start: Svsm, reached: Reached | None = None) -> None:
         self.device, self.state = device, start
+        self.machine = machines.of(start)
+        self.asks = self.machine.asks
         self.reached: Reached = Counter() if reached is None else reached
         self.header: dict[int, int] = {}
         self.last = Step("", 0, 0, start)
@@ -125,9 +108,11 @@ class Joint:
             arguments = tuple(vars(op).values())
             refused = self._call("ask", *ASKED[rule.id], *arguments) != 0
             self._same("refused", taken.outcome != Did.DONE, refused)
-        elif rule.id in OPERATIONS:
+        elif rule.id == pvalidate.answer.id:
+            self._answered(op, taken, before)
+        elif rule.name in self.asks:
             self._operated(rule, op, taken, before)
-        if rule.id.startswith("validation.host."):
+        if rule.id.startswith(MOVES):
             return taken
         self._settle(getattr(op, "vcpu", None))
         return taken
@@ -181,64 +166,40 @@ class Joint:
         self._same("result", result, got)
 
     def _operated(self, rule: Rule, op: Any, taken: Step, before: Svsm) -> None:
-        vcpu = op.vcpu
         if rule.id == pvalidate.entry.id and taken.case in ("not_claimed", "block_busy"):
-            return
-        if rule.id == pvalidate.answer.id and taken.case == "gone":
-            self._ended(vcpu, taken.value)
             return
         if rule.id == reboot.reboot_end.id and taken.outcome == Did.REFUSED:
             return
-        wanted, answer = self._meant(rule, op, taken, before)
-        self._expect(vcpu, (self._operation(rule, before), *wanted))
+        question = self.asks[rule.name](before, op, taken)
+        self._expect(op.vcpu, (question.kind, *question.arguments))
+        self._told(op.vcpu, taken, question)
+
+    def _told(self, vcpu: int, taken: Step, question: Question) -> None:
+        """Have the device know what came of what it asked."""
         if taken.outcome == Did.EXIT:
+            if question.kind in TOLD_TO_TRY_AGAIN:
+                self._call("resume", vcpu, question.answer)
+                self._expect(vcpu, (question.kind, *question.arguments))
             return
         # An instruction that is run, and says what only tampering explains, is answered so; an
         # access that cannot be made faults.
         if taken.outcome == Did.HALTED and taken.case != "unchanged":
             self._call("fault", vcpu)
         else:
-            self._call("resume", vcpu, answer)
-        if rule.id == pvalidate.answer.id and taken.outcome == Did.DONE:
-            self._ended(vcpu, taken.value)
+            self._call("resume", vcpu, question.answer)
 
-    def _operation(self, rule: Rule, s: Svsm) -> str:
-        name = OPERATIONS[rule.id]
-        return f"{name}Msr" if name == "PageState" and s.policy.by_msr else name
-
-    def _meant(self, rule: Rule, op: Any, taken: Step, s: Svsm) -> tuple[tuple[Any, ...], Any]:
-        """The operation that a step stands for, and what the machine answers."""
-        vcpu = op.vcpu
-        first, large = s.block(vcpu)
-        mode = s.cpus.mode.at(vcpu)
-        mismatch = taken.case == "size_mismatch"
-        match rule.name:
-            case "entry":
-                place = s.cpus.block.at(vcpu) + 8 + 8 * s.cpus.next.at(vcpu)
-                return (place, 8), op.entry.to_bytes(8, "little")
-            case "validate" | "rescind":
-                code = SIZE_MISMATCH if mismatch else 0
-                asked = (first, large, rule.name == "validate")
-                return asked, (code, taken.case == "unchanged")
-            case "fill":
-                return (first, large, self.device.platform.Fillings[FILLED[Mode(mode)]]), None
-            case "grant" | "restore":
-                return (first, large, RIGHTS_RWX, True), 0
-            case "revoke":
-                return (first, large, 0, False), SIZE_MISMATCH if mismatch else 0
-            case "promote":
-                return (first, mode == Mode.IMPORT), taken.case == "promoted"
-            case "demote":
-                return (first, 0 if mode == Mode.REBOOT else RIGHTS_RWX), None
-            case "ask_private" | "ask_shared":
-                by_ghcb = op.info2, op.header.to_bytes(8, "little")
-                wanted = rule.name == "ask_private"
-                return (first, wanted), op.msr if s.policy.by_msr else by_ghcb
-            case "answer":
-                reserved = self.header.get(vcpu, 0) >> 32
-                counts = s.cpus.entries.at(vcpu), s.cpus.next.at(vcpu)
-                return (s.cpus.block.at(vcpu), struct.pack("<HHI", *counts, reserved)), None
-        return (), None
+    def _answered(self, op: Any, taken: Step, before: Svsm) -> None:
+        """The header is written back, with what was reserved in it as it was."""
+        if taken.case == "gone":
+            self._ended(op.vcpu, taken.value)
+            return
+        reserved = self.header.get(op.vcpu, 0) >> 32
+        counts = before.cpus.entries.at(op.vcpu), before.cpus.next.at(op.vcpu)
+        written = before.cpus.block.at(op.vcpu), struct.pack("<HHI", *counts, reserved)
+        self._expect(op.vcpu, ("Write", *written))
+        self._told(op.vcpu, taken, Question("Write", written))
+        if taken.outcome == Did.DONE:
+            self._ended(op.vcpu, taken.value)
 
     # What is remembered
 
@@ -262,14 +223,17 @@ class Joint:
                 if mine != svsm.record.has(frame):
                     raise Differs(f"claimed[{frame:#x}]", mine, not mine)
 
-    def _about_to(self, vcpu: int) -> None:
-        """Compare the operation that a vCPU waits for, where its next step leaves no choice."""
-        rule = NEXT.get(Pc(self.state.pc(vcpu)))
-        if rule is not None:
-            asks = rule.name.startswith("ask_")
-            op = visibility.Told(vcpu, 0, 0, 0) if asks else Cpu(vcpu)
-            wanted, _ = self._meant(rule, op, Step("", 0, 0, self.state), self.state)
-            self._expect(vcpu, (self._operation(rule, self.state), *wanted))
+    def about_to(self, vcpu: int) -> None:
+        """Compare the operation that a vCPU waits for, where its next step leaves no choice.
+
+        Raises: Differs.
+        """
+        name = WAITING.get(Pc(self.state.pc(vcpu)))
+        ask = self.asks.get(name) if name else None
+        if ask is not None:
+            op = self.machine.silent(vcpu) if str(name).startswith("ask_") else Cpu(vcpu)
+            question = ask(self.state, op, Step("", 0, 0, self.state))
+            self._expect(vcpu, (question.kind, *question.arguments))
 
     def compare(self) -> None:
         """Compare all that is remembered, and what each vCPU is about to do.
@@ -280,7 +244,7 @@ class Joint:
         if state.halted:
             return
         for vcpu in self.device.pending:
-            self._about_to(vcpu)
+            self.about_to(vcpu)
         self._same("claimed", state.claimed.bounds, self._call("claimed").bounds)
         for name in ("vmsas", "caas", "shared"):
             mine = {f for a, b in getattr(state, name).runs() for f in range(a, b)}

@@ -3,18 +3,12 @@
 from collections.abc import Iterator
 from typing import Any
 
+from conformance.protocol import machines
 from conformance.protocol.world import VCPUS
 from spec.rule import Rule, Step, step
-from spec.validation import pvalidate, reboot
-from spec.validation.svsm import Cpu, Pc, Svsm
+from spec.validation import reboot
+from spec.validation.svsm import Pc, Svsm
 
-INSIDE: dict[int, Rule] = {
-    Pc.CLAIM: pvalidate.claim,
-    Pc.CHECK: pvalidate.check,
-    Pc.RELEASE: pvalidate.release,
-    Pc.FINISH: pvalidate.finish,
-}
-"""Steps in the SVSM's own memory, by where they are taken."""
 PINNED = (Pc.READ, Pc.ANSWER)
 """Where a device has looked at what a request needs and is about to read or write it."""
 MOVES = "validation.host."
@@ -22,14 +16,14 @@ MOVES = "validation.host."
 
 def inside(state: Svsm, vcpu: int) -> Iterator[tuple[Rule, Any, Step]]:
     """The steps in the SVSM's own memory that a vCPU takes next, each with what came of it."""
-    while not state.halted and (rule := INSIDE.get(state.pc(vcpu))) is not None:
-        op = _CPU[vcpu] if vcpu < len(_CPU) else Cpu(vcpu)
-        taken = step(rule, state, op)
-        yield rule, op, taken
+    memory = machines.of(state).inside
+    while not state.halted and (own := memory.get(state.pc(vcpu))) is not None:
+        found = own(state, vcpu)
+        if found is None:
+            return
+        taken = step(found[0], state, found[1])
+        yield *found, taken
         state = taken.state
-
-
-_CPU = tuple(Cpu(vcpu) for vcpu in range(8))
 
 
 def can(state: Svsm, rule: Rule, op: Any) -> bool:

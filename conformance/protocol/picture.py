@@ -2,11 +2,11 @@
 
 from pathlib import Path
 
+from conformance.protocol.machines import every_rule
 from conformance.protocol.oracle import told_of
 from conformance.protocol.trace import load
 from conformance.protocol.words import held, told
 from conformance.trace import Finding
-from spec.catalogue import model_rules
 from spec.validation.svsm import Svsm
 
 
@@ -18,7 +18,7 @@ def describe(finding: Finding, path: Path) -> str:
         lines.append(f"  {number:3}. {told(rule, op, before, taken)}")
         state = taken.state
     _, op = steps[-1]
-    cited = model_rules()[finding.rule]
+    _, cited = every_rule()[finding.rule]
     frame = touched(state, op)
     return "\n".join(
         (

@@ -9,15 +9,15 @@ from pathlib import Path
 
 from conformance.conform_report import DeviceReport, Difference, RuleRow, Speed
 from conformance.device import DeviceFault
+from conformance.protocol import machines
 from conformance.protocol.device import SvsmDevice
-from conformance.protocol.doors import Door, doors, names
-from conformance.protocol.draw import Drawn
+from conformance.protocol.doors import Door, doors
 from conformance.protocol.judge import Differs, Joint, Reached
+from conformance.protocol.places import Drawn
 from conformance.protocol.trace import finding_of, save
 from conformance.protocol.vectors import kept
 from conformance.protocol.walk import Failure, again, drawn, failure, reduced, walk
 from conformance.protocol.world import starts
-from spec.catalogue import model_rules
 from spec.rule import Rule
 from spec.validation.svsm import Svsm
 
@@ -25,8 +25,14 @@ Make = Callable[[], SvsmDevice]
 MOST_DIFFERENCES = 5
 
 
-BUILTIN = {"impl:svsm": 0, "impl:svsm+runs": 5}
-"""The built-in SVSM, with a record that is a bitmap, and with one of few runs that becomes one."""
+BUILTIN = {
+    "impl:svsm": ("", 0),
+    "impl:svsm+runs": ("", 5),
+    "impl:svsm+tdx": ("tdx", 0),
+    "impl:svsm+native": ("native", 0),
+}
+"""The built-in SVSM: on which machine, and how many runs its record has room for before it becomes
+a bitmap; 0 is one from the start."""
 
 
 def is_svsm(spec: str) -> bool:
@@ -39,19 +45,33 @@ def is_svsm(spec: str) -> bool:
 def maker(spec: str) -> Make:
     """How to make the SVSM with a name."""
     if spec in BUILTIN:
-        return lambda: SvsmDevice(name=spec, most_runs=BUILTIN[spec])
+        return lambda: SvsmDevice(name=spec, most_runs=BUILTIN[spec][1])
     made: Make = import_module("conformance.protocol.defects").maker(spec.partition(":")[2])
     return made
 
 
+def machine_of(spec: str) -> str:
+    """The machine on which the SVSM with a name is run."""
+    if spec in BUILTIN:
+        return BUILTIN[spec][0]
+    found = import_module("conformance.protocol.defects").named(spec.partition(":")[2])
+    return str(found.machine)
+
+
+def rule_ids(spec: str) -> list[str]:
+    """The ids of the rules that an SVSM with a name is run beside, as reports call them."""
+    here = machines.MACHINES[machine_of(spec)]
+    return [here.called(rule) for rule in here.rules]
+
+
 def run(spec: str, ids: Sequence[str], walks: int, seed: int, traces: Path) -> DeviceReport:
     """Run the SVSM with a name; see `run_protocol`."""
-    return run_protocol(maker(spec), ids, walks, seed, traces)
+    return run_protocol(maker(spec), ids, walks, seed, traces, machine_of(spec))
 
 
 def through(door: Door, device: SvsmDevice, reached: Reached) -> Failure | None:
     """What becomes of a device on the way to a case."""
-    begins = starts()
+    begins = starts(door.machine)
     start = begins[door.seed % len(begins)]
     taken = []
     joint: Joint | None = None
@@ -74,24 +94,27 @@ def run_protocol(
     walks: int,
     seed: int,
     traces: Path,
+    machine: str = "",
     progress: Callable[[str], None] = lambda _said: None,
 ) -> DeviceReport:
-    """Run a device through all there is for the rules with some ids.
+    """Run a device through all there is on a machine for the rules with some ids.
 
     walks: how many walks; their seeds count on from `seed` times as many.
     """
+    here = machines.MACHINES[machine]
+    asked = {rule.id for rule in here.rules if here.called(rule) in ids}
     device = make()
     by_vectors: Reached = Counter()
     by_walks: Reached = Counter()
     failures: list[tuple[str, Failure]] = []
     progress(f"{device.name}: vectors")
-    for door in doors():
-        if door.rule in ids and len(failures) < MOST_DIFFERENCES:
+    for door in doors(machine):
+        if door.rule in asked and len(failures) < MOST_DIFFERENCES:
             failed = through(door, device, by_vectors)
             if failed is not None:
                 _note(failures, f"vector {door.rule}.{door.case}", failed)
                 device = make()
-    for one in kept():
+    for one in kept(machine):
         failed = again(make, one.start, one.steps, by_vectors)
         if failed is not None:
             _note(failures, f"kept vector {one.defect}", failed)
@@ -105,7 +128,7 @@ def run_protocol(
             if number % 50 == 0:
                 progress(f"{device.name}: walk {number - first} of {walks}")
                 gc.collect(0)
-            taken, failed = walk(device, number, by_walks)
+            taken, failed = walk(device, number, by_walks, machine)
             steps += taken
             if failed is not None:
                 _note(failures, "walk", failed)
@@ -116,24 +139,25 @@ def run_protocol(
         gc.enable()
     spent = time.perf_counter() - began
     inner = sum(by_walks.values())
+    one_by_one = round(inner / spent) if spent else 0
     differences = [_difference(make, made_by, failed, seed, traces) for made_by, failed in failures]
-    rules = [rule for rule in model_rules().values() if rule.id in ids]
+    rules = [rule for rule in here.rules if rule.id in asked]
     return DeviceReport(
         device=device.name,
         twin_note=device.name,
-        rules=[_row(rule, by_vectors, by_walks, differences) for rule in rules],
+        rules=[_row(here, rule, by_vectors, by_walks, differences) for rule in rules],
         not_claimed=[],
         differences=differences,
-        speed=Speed(batch=_speed(make, first), step_by_step=round(inner / spent) if spent else 0),
+        speed=Speed(batch=_speed(make, first, machine), step_by_step=one_by_one),
     )
 
 
 TIMED = 60
 
 
-def _speed(make: Make, first: int) -> int:
+def _speed(make: Make, first: int, machine: str) -> int:
     """Checked steps a second over walks that have been drawn before."""
-    begins, reached, device = starts(), Reached(), make()
+    begins, reached, device = starts(machine), Reached(), make()
     drawn_before: list[tuple[Svsm, list[Drawn]]] = []
     for seed in range(first, first + TIMED):
         joint = Joint(device, begins[seed % len(begins)])
@@ -178,16 +202,22 @@ def _difference(make: Make, made_by: str, found: Failure, seed: int, traces: Pat
 
 
 def _row(
-    rule: Rule, vectors: Reached, walks: Reached, differences: Sequence[Difference]
+    here: machines.Machine,
+    rule: Rule,
+    vectors: Reached,
+    walks: Reached,
+    differences: Sequence[Difference],
 ) -> RuleRow:
     def total(count: Reached) -> int:
         return sum(times for (i, _), times in count.items() if i == rule.id)
 
     return RuleRow(
-        rule=rule.id,
+        rule=here.called(rule),
         vectors=total(vectors),
         walks=total(walks),
         batches=0,
-        reached={n: vectors[rule.id, n] + walks[rule.id, n] for n in names(rule)},
-        differences=sum(d.finding.rule == rule.id for d in differences),
+        reached={
+            n: vectors[rule.id, n] + walks[rule.id, n] for n in machines.names(here.name, rule.id)
+        },
+        differences=sum(d.finding.rule == here.called(rule) for d in differences),
     )

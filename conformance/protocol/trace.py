@@ -7,12 +7,12 @@ from typing import Any
 
 import msgspec
 
-from conformance.files import write_atomically
-from conformance.protocol.draw import Drawn
+from conformance.files import has_schema, write_atomically
+from conformance.protocol import machines
+from conformance.protocol.places import Drawn
 from conformance.protocol.walk import Failure
 from conformance.protocol.world import starts
 from conformance.trace import Finding, TraceError
-from spec.catalogue import model_rules
 from spec.rule import Rule, hints, kind
 from spec.terms import MASK, Bits
 from spec.validation.svsm import Svsm
@@ -30,7 +30,8 @@ class ProtocolStep(msgspec.Struct, frozen=True):
 class ProtocolTrace(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A start, steps, and the difference that they showed on `device`.
 
-    start: which of the worlds in `conformance.protocol.world.starts`.
+    machine: on which it is; SEV-SNP where it is left out. start: which of that machine's worlds in
+    `conformance.protocol.world.starts`.
     """
 
     schema: str = SCHEMA
@@ -39,6 +40,7 @@ class ProtocolTrace(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     seed: int
     start: int
     steps: list[ProtocolStep]
+    machine: str = ""
     finding: Finding | None = None
 
 
@@ -52,7 +54,7 @@ def finding_of(found: Failure) -> Finding:
     rule, op = found.steps[-1]
     return Finding(
         step=len(found.steps) - 1,
-        rule=rule.id,
+        rule=machines.of(found.start).called(rule),
         case=found.case,
         field=found.field,
         expected=found.expected,
@@ -65,12 +67,13 @@ def finding_of(found: Failure) -> Finding:
 
 def save(found: Failure, device: str, made_by: str, seed: int, folder: Path) -> Path:
     """Write the trace of a failure under a name made of what is in it; the path."""
-    number = starts().index(found.start)
+    machine = machines.of(found.start).name
     trace = ProtocolTrace(
+        machine=machine,
         device=device,
         made_by=made_by,
         seed=seed,
-        start=number,
+        start=starts(machine).index(found.start),
         steps=encoded(found.steps),
         finding=finding_of(found),
     )
@@ -83,10 +86,7 @@ def save(found: Failure, device: str, made_by: str, seed: int, folder: Path) -> 
 
 def is_protocol(path: Path) -> bool:
     """Whether a file holds a trace of this kind; one that cannot be read does not."""
-    try:
-        return SCHEMA.encode() in path.read_bytes()
-    except OSError:
-        return False
+    return has_schema(path, SCHEMA)
 
 
 def load(path: Path) -> tuple[Svsm, list[Drawn]]:
@@ -108,8 +108,10 @@ def decoded(trace: ProtocolTrace, place: str) -> tuple[Svsm, list[Drawn]]:
 
     Raises: TraceError, one line that begins with `place`.
     """
-    known = model_rules()
-    begins = starts()
+    if trace.machine not in machines.MACHINES:
+        raise TraceError(f"{place}: no machine is called {trace.machine!r}")
+    known = {rule.id: rule for rule in machines.MACHINES[trace.machine].rules}
+    begins = starts(trace.machine)
     if not 0 <= trace.start < len(begins):
         raise TraceError(f"{place}: start {trace.start} is none of 0 to {len(begins) - 1}")
     if not trace.steps:

@@ -15,7 +15,7 @@ from pathlib import Path
 import msgspec
 
 from conformance.files import write_atomically
-from conformance.protocol.draw import Drawn
+from conformance.protocol.places import Drawn
 from conformance.protocol.trace import ProtocolTrace, decoded, encoded
 from conformance.protocol.world import starts
 from spec.validation.svsm import Svsm
@@ -33,8 +33,8 @@ class Kept:
 
 
 @cache
-def kept() -> tuple[Kept, ...]:
-    """Every trace that is kept.
+def kept(machine: str = "") -> tuple[Kept, ...]:
+    """Every trace that is kept of a machine.
 
     Raises: TraceError where the file does not make sense.
     """
@@ -42,6 +42,8 @@ def kept() -> tuple[Kept, ...]:
     listed = msgspec.json.decode(place.read_bytes(), type=list[ProtocolTrace])
     found = []
     for trace in listed:
+        if trace.machine != machine:
+            continue
         start, steps = decoded(trace, f"{FILE}: {trace.device}")
         found.append(Kept(trace.device, start, tuple(steps)))
     return tuple(found)
@@ -57,12 +59,13 @@ def make() -> bytes:
     for defect in defects.all_defects():
         ids = range(defects.WALKS * 4)
         bad = defects.maker(defect.id)
-        found = next(f for seed in ids if (f := walk(bad(), seed, Reached())[1]))
+        found = next(f for seed in ids if (f := walk(bad(), seed, Reached(), defect.machine)[1]))
         small = reduced(bad, found)
         print(f"{defect.id}: {len(small.steps)} steps", file=sys.stderr)
-        number = starts().index(small.start)
+        number = starts(defect.machine).index(small.start)
         traces.append(
             ProtocolTrace(
+                machine=defect.machine,
                 device=defect.id,
                 made_by="walk",
                 seed=0,

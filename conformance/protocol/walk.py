@@ -7,8 +7,9 @@ from typing import Any, Protocol
 
 from conformance.device import DeviceFault
 from conformance.protocol.device import SvsmDevice
-from conformance.protocol.draw import Drawn, next_step
+from conformance.protocol.draw import next_step
 from conformance.protocol.judge import Differs, Joint, Reached
+from conformance.protocol.places import Drawn
 from conformance.protocol.world import starts
 from spec.rule import Rule, Step
 from spec.validation.svsm import Did, Svsm
@@ -62,9 +63,11 @@ def drawn(seed: int, joint: Scene) -> Iterator[Drawn]:
             return
 
 
-def walk(device: SvsmDevice, seed: int, reached: Reached) -> tuple[int, Failure | None]:
-    """One walk: how many steps it took, and where it failed, if it did."""
-    begins = starts()
+def walk(
+    device: SvsmDevice, seed: int, reached: Reached, machine: str = ""
+) -> tuple[int, Failure | None]:
+    """One walk on a machine: how many steps it took, and where it failed, if it did."""
+    begins = starts(machine)
     start = begins[seed % len(begins)]
     taken: list[Drawn] = []
     joint: Joint | None = None

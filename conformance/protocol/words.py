@@ -3,6 +3,8 @@
 from collections.abc import Callable
 from typing import Any
 
+from conformance.protocol import machines
+from spec.machine.snp import Contents
 from spec.rule import Rule, Step
 from spec.validation.svsm import Did, Result, Svsm
 
@@ -17,6 +19,11 @@ def _header(header: int) -> str:
     return f"{header & 0xFFFF} entries, next {header >> 16 & 0xFFFF}"
 
 
+def _where(op: Any) -> str:
+    """The page that a CPU remembers the way to, or on TDX the frame."""
+    return f"page {op.spn:#x}" if hasattr(op, "spn") else f"frame {op.gfn:#x}"
+
+
 def _entry(word: int) -> str:
     action = "validate" if word & 4 else "rescind"
     ignore = ", ignoring CF" if word & 8 else ""
@@ -25,7 +32,9 @@ def _entry(word: int) -> str:
 
 
 def _told(op: Any) -> str:
-    """What the host left behind, by GHCB and by MSR."""
+    """What the host left behind, by GHCB and by MSR; or what it said to MapGPA."""
+    if hasattr(op, "r10"):
+        return f"MapGPA status {op.r10:#x}, reached {op.r11:#x}"
     return f"error {op.info2:#x}, header {op.header:#x} (by MSR {op.msr:#x})"
 
 
@@ -37,13 +46,16 @@ HOST: dict[str, Says] = {
     ),
     "psmash": lambda o: f"makes the 2 MiB page {o.spn:#x} 512 pages (PSMASH)",
     "remap": lambda o: f"leads frame {_size(o.large)}{o.gfn:#x} to page {o.spn:#x}",
+    "page_aug": lambda o: f"adds a page for frame {_size(o.large)}{o.gfn:#x}, not accepted",
+    "page_remove": lambda o: f"takes the page of frame {_size(o.large)}{o.gfn:#x} away",
+    "page_demote": lambda o: f"makes the 2 MiB leaf of frame {o.gfn:#x} 512 leaves",
     "host_write": lambda o: f"writes to page {o.spn:#x}",
     "ask_private": lambda o: f"is asked to make the page private: {_told(o)}",
     "ask_shared": lambda o: f"is asked to share the page: {_told(o)}",
 }
 GUEST: dict[str, Says] = {
     "guest_access": lambda o: f"comes to frame {o.gfn:#x}; a CPU remembers the way",
-    "guest_write": lambda o: f"writes to page {o.spn:#x}",
+    "guest_write": lambda o: f"writes to {_where(o)}",
     "guest_delegate": lambda o: f"passes rights {o.rights:#x} to frame {o.gfn:#x} on to VMPL3",
     "call": lambda o: f"vCPU {o.vcpu} calls: request at {o.rcx:#x}, {_header(o.header)}",
     "entry": lambda o: f"vCPU {o.vcpu} has it read the entry: {_entry(o.entry)}",
@@ -60,6 +72,8 @@ WHOLE: dict[str, Says] = {
     "complete": lambda _o: "lets the guest that was brought in run",
 }
 CPU: dict[str, str] = {
+    "count_shared": "counts {block} as shared",
+    "count_private": "counts {block} as private",
     "claim": "claims {block} in its record",
     "validate": "runs PVALIDATE to validate {block}",
     "fill": "fills {block}",
@@ -121,13 +135,32 @@ def _came(taken: Step) -> str:
 
 def held(s: Svsm, frame: int) -> str:
     """What the record and the machine hold of a frame."""
+    record = "claimed" if s.claimed.has(frame) else "not claimed"
+    return f"frame {frame:#x}: {record}{HELD[machines.of(s).name](s, frame)}"
+
+
+def _on_tdx(s: Any, frame: int) -> str:
+    hw = s.hw
+    accepted = "accepted" if hw.accepted.has(frame) else "not accepted"
+    page = f"its page is {accepted}" if hw.present.has(frame) else "it has no page"
+    contents = f", holds what is {Contents(hw.contents.at(frame)).name}"
+    return f"; {page}{contents}{'; guest may use it' if hw.rights.at(frame) else ''}"
+
+
+def _on_snp(s: Svsm, frame: int) -> str:
     pages = [p for p in _pages(s) if s.hw.gfn.at(p) == frame and s.hw.validated.has(p)]
     there = s.hw.npt.at(frame)
-    record = "claimed" if s.claimed.has(frame) else "not claimed"
     valid = " and ".join(f"{p:#x}" for p in pages) or "none"
     rights = [f"{p:#x}" for p in _pages(s) if s.hw.gfn.at(p) == frame and s.hw.weak_rights(p)]
     who = f"; guest may use {', '.join(rights)}" if rights else ""
-    return f"frame {frame:#x}: {record}; leads to {there:#x}; validated: {valid}{who}"
+    return f"; leads to {there:#x}; validated: {valid}{who}"
+
+
+HELD: dict[str, Callable[[Any, int], str]] = {
+    "": _on_snp,
+    "tdx": _on_tdx,
+    "native": lambda _s, _frame: "",
+}
 
 
 def _pages(s: Svsm) -> list[int]:

@@ -1,14 +1,19 @@
 """Small worlds to run an SVSM in: a few pages, two blocks of 2 MiB, a host with pages to spare."""
 
+from dataclasses import dataclass
 from functools import cache
+from typing import Any
 
+from spec.machine.native import Native
 from spec.machine.snp import Contents, Snp
+from spec.machine.tdx import Tdx
 from spec.pages import ListedPages
 from spec.rule import Rule, step
 from spec.tables import BLOCK, ListedTable
 from spec.validation import launch
 from spec.validation.launch import Block, Nothing
 from spec.validation.svsm import Layout, Policy, Result, Stage, Svsm, Vcpus
+from spec.validation.tdx_model import SvsmOnTdx
 
 PAGES = range(0x10, 0x18)
 """Frames of the guest that are mapped by 4 KiB pages; the first two hold its firmware."""
@@ -39,12 +44,22 @@ def frames(*ranges: range) -> ListedPages:
     return made
 
 
-def machine(measured: ListedPages) -> Snp:
-    """The machine at launch: each frame has its page, and what is measured is validated."""
-    singles = dict.fromkeys((*PAGES, *OWN, LAUNCH_VMSA))
+SINGLES = (*PAGES, *OWN, LAUNCH_VMSA)
+"""Frames that have a page of 4 KiB at first."""
+
+
+@dataclass(frozen=True)
+class SvsmNatively(Svsm):
+    """The whole state natively; `hw` is the machine."""
+
+    hw: Native  # type: ignore[assignment]
+
+
+def snp(measured: ListedPages) -> Snp:
+    """SEV-SNP at launch: each frame has its page, and what is measured is validated."""
     assigned, large, validated = ListedPages(), ListedPages(), ListedPages()
     gfn, npt, contents = ListedTable(), ListedTable(), ListedTable()
-    for frame in singles:
+    for frame in SINGLES:
         spn = frame + MAPPED_AT
         assigned = assigned.with_block(spn, False, True)
         gfn, npt = gfn.put(spn, frame), npt.put(frame, spn)
@@ -60,14 +75,38 @@ def machine(measured: ListedPages) -> Snp:
     return Snp(assigned, gfn, large, validated, none, none, nothing, contents, npt, nothing)
 
 
+def tdx(measured: ListedPages) -> Tdx:
+    """TDX at launch: each frame has its page, and what is measured is accepted."""
+    large = frames(*(range(first, first + BLOCK) for first in BLOCKS))
+    present, contents = large, ListedTable()
+    for frame in SINGLES:
+        present = present.with_block(frame, False, True)
+        if measured.has(frame):
+            contents = contents.put(frame, Contents.LAUNCHED)
+    nothing = ListedPages()
+    return Tdx(present, large, measured, ListedTable(), contents, nothing, nothing)
+
+
+MACHINES: dict[str, tuple[type[Svsm], Any]] = {
+    "": (Svsm, snp),
+    "tdx": (SvsmOnTdx, tdx),
+    "native": (SvsmNatively, lambda _measured: Native()),
+}
+"""By name: the state on a machine, and the machine at launch."""
+
+
 def off(
-    policy: Policy = POLICY, stream: ListedPages | None = None, launch_vmsa: int = LAUNCH_VMSA
+    policy: Policy = POLICY,
+    stream: ListedPages | None = None,
+    launch_vmsa: int = LAUNCH_VMSA,
+    machine: str = "",
 ) -> Svsm:
     """The state at power-on: nothing recorded yet.
 
     stream: what a migration is to bring; none where it is left out. launch_vmsa: its frame; some
-    hosts put it where no memory is, others into the guest's.
+    hosts put it where no memory is, others into the guest's. machine: SEV-SNP where it is left out.
     """
+    state, made = MACHINES[machine]
     blocks = [range(first, first + BLOCK) for first in BLOCKS]
     guest, own, firmware = frames(PAGES, *blocks), frames(OWN), frames(FIRMWARE)
     measured = frames(OWN)
@@ -79,10 +118,10 @@ def off(
     nothing, none = ListedPages(), ListedTable()
     cpus = Vcpus(none, none, none, nothing, nothing, *[none] * 7)
     vmsas = frames(range(0x16, 0x17)).meet(stream) if stream else nothing
-    return Svsm(
+    return state(
         policy=policy,
         layout=layout,
-        hw=machine(measured),
+        hw=made(measured),
         cpus=cpus,
         claimed=nothing,
         held=nothing,
@@ -106,10 +145,13 @@ def done(state: Svsm, rule: Rule, op: object) -> Svsm:
 
 @cache
 def cold(
-    policy: Policy = POLICY, stream: ListedPages | None = None, launch_vmsa: int = LAUNCH_VMSA
+    policy: Policy = POLICY,
+    stream: ListedPages | None = None,
+    launch_vmsa: int = LAUNCH_VMSA,
+    machine: str = "",
 ) -> Svsm:
     """The state in which all that the launch validated is recorded."""
-    state = off(policy, stream, launch_vmsa)
+    state = off(policy, stream, launch_vmsa, machine)
     for first, stop in state.layout.measured.runs():
         for frame in range(first, stop):
             state = done(state, launch.record, Block(frame, False))
@@ -122,13 +164,13 @@ STRAY = frames(range(0x11, 0x13), OWN)
 
 
 @cache
-def starts(policy: Policy = POLICY) -> tuple[Svsm, ...]:
-    """Where walks begin: powered off, cold, and cold with a migration to come."""
+def starts(machine: str = "") -> tuple[Svsm, ...]:
+    """Where walks on a machine begin: powered off, cold, and cold with a migration to come."""
     return (
-        off(policy),
-        cold(policy),
-        cold(OTHER),
-        cold(policy, launch_vmsa=PAGES[-1]),
-        cold(policy, STREAM),
-        cold(policy, STRAY),
+        off(machine=machine),
+        cold(machine=machine),
+        cold(OTHER, machine=machine),
+        cold(launch_vmsa=PAGES[-1], machine=machine),
+        cold(stream=STREAM, machine=machine),
+        cold(stream=STRAY, machine=machine),
     )

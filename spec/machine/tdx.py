@@ -41,12 +41,16 @@ class Tdx:
     def validate(self, gfn: Word, large: Bool) -> Asked:
         """TDG.MEM.PAGE.ACCEPT of a block; one that is accepted already is not zeroed.
 
+        A page of a 2 MiB leaf that is pending exits, so that the host splits it; one of a leaf that
+        is accepted is accepted already.
+
         Source: Intel TDX module 1.5, TDG.MEM.PAGE.ACCEPT.
         """
-        is_large = self.large.has(gfn)
-        zeroed = pick(self.accepted.has(gfn), self.contents.at(gfn), int(Contents.ZEROED))
+        is_large, is_accepted = self.large.has(gfn), self.accepted.has(gfn)
+        zeroed = pick(is_accepted, self.contents.at(gfn), int(Contents.ZEROED))
+        must_split = all_of(is_large, negate(large), negate(is_accepted))
         return Asked(
-            fault=any_of(negate(self.present.has(gfn)), all_of(is_large, negate(large))),
+            fault=any_of(negate(self.present.has(gfn)), must_split),
             mismatch=all_of(large, negate(is_large)),
             unchanged=False,
             then=lambda: changed(

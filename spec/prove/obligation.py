@@ -97,21 +97,28 @@ class Heard:
 
 
 def prove(
-    obligation: Obligation, solvers: Sequence[str], budget: Budget, cache: Cache | None = None
+    obligation: Obligation,
+    solvers: Sequence[str],
+    budget: Budget,
+    cache: Cache | None = None,
+    first: bool = False,
 ) -> Result:
-    """What `solvers` make of an obligation; with more than one, two must agree on `PROVED`."""
+    """What `solvers` make of an obligation; with more than one, two must agree on `PROVED`.
+
+    first: only the first of them that knows its logic is asked.
+    """
     began = time.perf_counter()
     world = Symbolic()
     query = obligation.ask(world)
     possible, *goals = _texts(query)
     solvers = [name for name in solvers if reads(name, (possible, *goals))]
+    solvers = solvers[:1] if first else solvers
     started = time.perf_counter()
     known = (cache or Cache({})).ask(possible, budget)
     heard = Heard(known, dict.fromkeys(solvers, "unsat"), rlimit=known.rlimit)
     if obligation.method == "witness":
-        for name in solvers:
-            answer = known if name == "z3" else ASK[name](possible, budget)
-            heard.answers[name] = turned(answer.word)
+        asked = {n: known if n == "z3" else ASK[n](possible, budget) for n in witnesses(solvers)}
+        heard.answers = {name: turned(answer.word) for name, answer in asked.items()}
     for goal in goals:
         for name in solvers:
             heard.hear(name, ASK[name](goal, budget))
@@ -145,6 +152,14 @@ def concluded(obligation: Obligation, world: Symbolic, heard: Heard) -> Result:
         reason=reason,
         witness=witness if verdict is Verdict.REFUTED or verdict is Verdict.ERROR else None,
     )
+
+
+def witnesses(solvers: Sequence[str]) -> Sequence[str]:
+    """Who is asked that something can be: z3 where one solver is enough, since it shows values.
+
+    They are replayed, so the oracle vouches for them and no other solver need.
+    """
+    return solvers if len(solvers) > 1 else ("z3",)
 
 
 def turned(word: str) -> str:

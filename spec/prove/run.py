@@ -3,6 +3,7 @@
 import fnmatch
 import multiprocessing
 import os
+import re
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
@@ -10,10 +11,11 @@ from dataclasses import dataclass, replace
 from functools import cache
 from itertools import groupby
 from pathlib import Path
+from typing import TypeVar
 
 import msgspec
 
-from spec.catalogue import obligations, parts
+from spec.catalogue import SUBJECTS, obligations, parts
 from spec.prove.group import prove_group
 from spec.prove.obligation import Cache, Obligation, prove, texts
 from spec.prove.solvers import NAMES, Budget, require
@@ -22,6 +24,8 @@ from spec.prove.verdict import Result, Verdict
 CHUNK = 8
 GROUP = 200
 """As many obligations as one session is asked at most."""
+SHARES = 16
+"""How many processes a part without sessions can keep at work."""
 
 
 class NoSuchObligation(ValueError):
@@ -30,14 +34,19 @@ class NoSuchObligation(ValueError):
 
 @dataclass(frozen=True)
 class Effort:
-    """How much a profile proves: which solvers, and over how many seeds of z3."""
+    """How much a profile proves: which solvers, and over how many seeds of z3.
+
+    first: each obligation is asked of the first of them that knows its logic, and of no other.
+    """
 
     solvers: tuple[str, ...]
     seeds: int = 1
+    first: bool = False
 
 
 PROFILES = {
-    "quick": Effort(("z3",)),
+    # bitwuzla is the quickest on words and knows no numbers, which z3 is then asked about.
+    "quick": Effort(("bitwuzla", "z3"), first=True),
     "ci": Effort(NAMES),
     "nightly": Effort(NAMES, seeds=10),
 }
@@ -79,13 +88,20 @@ def matching(globs: Sequence[str]) -> list[str]:
 
     Raises: NoSuchObligation, naming the glob that matches nothing.
     """
-    ids = list(catalogue())
+    homes = [name for name in parts() if not globs or any(_may_hold(name, g) for g in globs)]
+    ids = [i for name in homes for i in _part(name)] if globs else list(catalogue())
     for glob in globs:
         if not fnmatch.filter(ids, glob):
             raise NoSuchObligation(
                 f"{glob}: no obligation matches; for example try 'validation.bitmap.claim_*'"
             )
     return [i for i in ids if not globs or any(fnmatch.fnmatchcase(i, glob) for glob in globs)]
+
+
+def _may_hold(part: str, glob: str) -> bool:
+    """Whether a part can have an id that matches: their beginnings agree."""
+    plain = re.split(r"[*?[]", glob)[0]
+    return part.startswith(plain) or plain.startswith(part)
 
 
 def prove_ids(ids: Sequence[str], effort: Effort, budget: Budget) -> list[Result]:
@@ -104,7 +120,8 @@ def prove_ids(ids: Sequence[str], effort: Effort, budget: Budget) -> list[Result
 def _group_over_seeds(
     obligations: Sequence[Obligation], effort: Effort, budget: Budget
 ) -> list[Result]:
-    results = prove_group(obligations, effort.solvers, budget)
+    solvers = effort.solvers[:1] if effort.first else effort.solvers
+    results = prove_group(obligations, solvers, budget)
     for seed in range(1, effort.seeds):
         others = prove_group(obligations, ("z3",), replace(budget, seed=seed))
         results = [_worst_of(pair) for pair in zip(results, others, strict=True)]
@@ -112,7 +129,7 @@ def _group_over_seeds(
 
 
 def _over_seeds(obligation: Obligation, effort: Effort, budget: Budget, shared: Cache) -> Result:
-    result = prove(obligation, effort.solvers, budget, shared)
+    result = prove(obligation, effort.solvers, budget, shared, effort.first)
     for seed in range(1, effort.seeds):
         other = prove(obligation, ("z3",), replace(budget, seed=seed), shared)
         result = _worst_of((result, other))
@@ -150,10 +167,8 @@ def prove_many(
     Raises: MissingSolver before anything is proved.
     """
     require(effort.solvers)
-    jobs = jobs or len(os.sched_getaffinity(0))
-    chunks = _chunks(ids)
     found: dict[str, Result] = {}
-    for chunk, results in _each(chunks, effort, budget, jobs):
+    for chunk, results in _each(prove_ids, _chunks(ids), effort, budget, jobs):
         for result in results or [_lost(i) for i in chunk]:
             found[result.id] = result
             on_result(result)
@@ -163,24 +178,72 @@ def prove_many(
 def _chunks(ids: Sequence[str]) -> list[Sequence[str]]:
     """What one process is given at a time: a few, or those that one session is asked."""
     chunks: list[Sequence[str]] = []
-    for group, members in groupby(ids, key=lambda i: catalogue()[i].shares):
+    for group, members in groupby(ids, key=lambda i: find(i).shares):
         listed, size = list(members), GROUP if group else CHUNK
         chunks += [listed[at : at + size] for at in range(0, len(listed), size)]
     return chunks
 
 
+Share = tuple[str, int]
+"""A part, and which of its shares: all its chunks, or each `SHARES`th from one on."""
+
+
+def prove_all(
+    effort: Effort,
+    budget: Budget,
+    jobs: int = 0,
+    on_result: Callable[[Result], None] = lambda _result: None,
+) -> list[Result]:
+    """As `prove_many` for every obligation; each process makes those that it is to prove.
+
+    To make them all beforehand would take longer than to prove a third of them.
+    """
+    require(effort.solvers)
+    whole = {subject.id for subject in SUBJECTS}
+    shares: list[Share] = [
+        (name, place) for name in parts() for place in range(SHARES if name in whole else 1)
+    ]
+    found: dict[str, list[Result]] = {}
+    for (name, place), results in _each(prove_share, shares, effort, budget, jobs):
+        told = results or [_lost(i) for i in _share(name, place)]
+        found.setdefault(name, []).extend(told)
+        for result in told:
+            on_result(result)
+    return [result for name in parts() for result in found.get(name, ())]
+
+
+def prove_share(share: Share, effort: Effort, budget: Budget) -> list[Result]:
+    """The results for one share of a part, in this process."""
+    return prove_ids(_share(*share), effort, budget)
+
+
+def _share(name: str, place: int) -> list[str]:
+    chunks = _chunks(list(_part(name)))
+    is_shared = any(subject.id == name for subject in SUBJECTS)
+    return [i for chunk in (chunks[place::SHARES] if is_shared else chunks) for i in chunk]
+
+
+T = TypeVar("T")
+
+
 def _each(
-    chunks: Sequence[Sequence[str]], effort: Effort, budget: Budget, jobs: int
-) -> Iterator[tuple[Sequence[str], list[Result]]]:
-    if jobs == 1 or len(chunks) < 2:
-        yield from ((chunk, prove_ids(chunk, effort, budget)) for chunk in chunks)
+    prover: Callable[[T, Effort, Budget], list[Result]],
+    tasks: Sequence[T],
+    effort: Effort,
+    budget: Budget,
+    jobs: int,
+) -> Iterator[tuple[T, list[Result]]]:
+    """The results of each task as they come; nothing where its process died."""
+    jobs = jobs or len(os.sched_getaffinity(0))
+    if jobs == 1 or len(tasks) < 2:
+        yield from ((task, prover(task, effort, budget)) for task in tasks)
         return
     # Fresh processes: forking one that holds solver threads or a progress display is not safe.
     context = multiprocessing.get_context("spawn")
-    pool = ProcessPoolExecutor(min(jobs, len(chunks)), mp_context=context)
+    pool = ProcessPoolExecutor(min(jobs, len(tasks)), mp_context=context)
     try:
-        asked: dict[Future[list[Result]], Sequence[str]] = {
-            pool.submit(prove_ids, chunk, effort, budget): chunk for chunk in chunks
+        asked: dict[Future[list[Result]], T] = {
+            pool.submit(prover, task, effort, budget): task for task in tasks
         }
         for future in as_completed(asked):
             try:
@@ -197,7 +260,7 @@ def _each(
 
 
 def _lost(obligation_id: str) -> Result:
-    obligation = catalogue()[obligation_id]
+    obligation = find(obligation_id)
     return Result(
         id=obligation_id,
         verdict=str(Verdict.UNKNOWN),
@@ -221,10 +284,10 @@ def export(ids: Sequence[str], folder: Path) -> int:
     folder.mkdir(parents=True, exist_ok=True)
     written = 0
     for i in ids:
-        for label, text in texts(catalogue()[i]).items():
+        for label, text in texts(find(i)).items():
             name = f"{i}.{label}".replace("/", "--").replace("[", "-").replace("]", "")
             status = "sat" if label == "possible" else "unsat"
-            head = f"; {i}\n; {catalogue()[i].claim}\n; expected: {status}\n"
+            head = f"; {i}\n; {find(i).claim}\n; expected: {status}\n"
             (folder / f"{name.replace(',', '-')}.smt2").write_text(head + text, encoding="utf-8")
             written += 1
     return written

@@ -33,19 +33,13 @@ def _declarations(terms: Sequence[Any]) -> list[str]:
     """The declarations of all symbols in some terms; a solver's own printout leaves out those
     that its simplifier removes.
     """
-    found: dict[str, None] = {}
-    seen: set[int] = set()
-    waiting = list(terms)
-    while waiting:
-        term = waiting.pop()
-        if term.get_id() in seen:
-            continue
-        seen.add(term.get_id())
-        declaration = term.decl()
-        if declaration.kind() == z3.Z3_OP_UNINTERPRETED:
-            found[declaration.sexpr()] = None
-        waiting.extend(term.children())
-    return list(found)
+    context = terms[0].ctx
+    listed = (z3.Ast * len(terms))(*(term.as_ast() for term in terms))
+    nothing = z3.BoolVal(True, context).as_ast()
+    text: str = z3.Z3_benchmark_to_smtlib_string(
+        context.ref(), "", "", "unknown", "", len(terms), listed, nothing
+    )
+    return [line for line in text.splitlines() if line.startswith("(declare-")]
 
 
 def _assertions(terms: Sequence[Any]) -> str:

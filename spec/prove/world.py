@@ -218,6 +218,7 @@ class Concrete:
     symbolic: Symbolic
     otherwise: str = "clear"
     edges: set[int] = field(default_factory=set)
+    known: dict[int, tuple[Any, int]] = field(default_factory=dict)
 
     def word(self, name: str) -> int:
         """The model's number for a constant."""
@@ -244,7 +245,13 @@ class Concrete:
         return bool(z3.is_true(self.model.eval(z3.Bool(name), model_completion=True)))
 
     def _number(self, term: Any) -> int:
-        return int(self.model.eval(term, model_completion=True).as_long())
+        """The model's number for a term; many tables are looked at in the same places."""
+        found = self.known.get(term.get_id())
+        if found is None:
+            # The term is kept with it: z3 gives the number of a term that is gone to another.
+            found = term, int(self.model.eval(term, model_completion=True).as_long())
+            self.known[term.get_id()] = found
+        return found[1]
 
     def _spoken_of(self, name: str, answers: Any, domain: Any = None) -> Iterable[tuple[int, Any]]:
         domain = z3.BitVecSort(WIDTH) if domain is None else domain

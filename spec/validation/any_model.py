@@ -1,7 +1,8 @@
 """What is true of an SVSM on any machine: its locks, its requests, its stages.
 
 Assumes: `fixed-layout`, `atomic-steps`.
-Proves: each sentence is true when all begins and is kept by every step, whatever the machine does.
+Proves: each sentence is true when all begins and is kept by every step, whatever the machine does;
+so on the native platform, too, whose steps are among them.
 """
 
 from collections.abc import Mapping, Sequence
@@ -16,6 +17,7 @@ from spec.terms import Word, bits_and, bits_or, pick, shift_right
 from spec.validation import (
     launch,
     migration,
+    native_visibility,
     pvalidate,
     reboot,
     svsm_locks,
@@ -104,14 +106,19 @@ def named(s: Any, op: Any, things: Mapping[str, Word]) -> Mapping[str, Sequence[
     return {"spn": [], "gfn": gfn, "vcpu": vcpu}
 
 
-RULES = (
+SHARED = (
     *launch.RULES,
     *pvalidate.RULES,
     *vmsa.RULES,
-    *visibility.RULES,
+    visibility.share,
+    visibility.unshare,
     *reboot.RULES,
     *migration.RULES,
 )
+"""The steps that are the same on every machine."""
+NATIVE = (*SHARED, *native_visibility.RULES)
+"""The steps on the native platform."""
+RULES = (*NATIVE, visibility.ask_shared, visibility.ask_private)
 MODEL = Model(
     "validation.any",
     SvsmOnAny,

@@ -14,16 +14,18 @@ from spec.invariant import Moment
 from spec.machine.snp import RIGHTS_RWX, Contents
 from spec.machine.tdx_host import guest_access
 from spec.prove.inductive import changes, sentence
-from spec.sources import coconut, decision, tdx_module
+from spec.sources import coconut, decision, ghci, tdx_module
 from spec.terms import (
     Bool,
     Word,
     all_of,
     any_of,
+    below,
     implies,
     negate,
     pick,
     same,
+    shift_left,
 )
 from spec.validation import svsm_stages
 from spec.validation.pvalidate import grant, restore, revoke, validate
@@ -32,6 +34,8 @@ from spec.validation.svsm import Mode, Pc, Stage
 from spec.validation.svsm_claims import nothing_is_in_hand
 from spec.validation.svsm_steps import FILLED, case_of, is_rule, mine
 from spec.validation.svsm_words import NOBODYS, base, in_hand, is_at, measured, one_of
+from spec.validation.tdx_visibility import DONE, ask_private, ask_shared
+from spec.validation.visibility import PAGE_SHIFT
 from spec.validation.vmsa import demote
 
 __all__ = ["FIRST", "FOLLOWS", "KEPT", "STEPS"]
@@ -195,6 +199,35 @@ def a_reboot_leaves_nothing(m: Moment, g: Word) -> Bool:
     return implies(t.layout.guest.has(g), all_of(free, negate(t.hw.tlb.has(g))))
 
 
+@sentence(
+    ghci("TDG.VP.VMCALL<MapGPA>"),
+    on=case_of((ask_private, "asked"), (ask_shared, "asked")),
+)
+def the_host_says_it_is_mapped(m: Moment) -> Bool:
+    """A page state counts as changed only if the host says so in so many words (PSC-VERIFY)."""
+    return m.op.r10 == DONE
+
+
+@sentence(
+    ghci("TDG.VP.VMCALL<MapGPA>"),
+    on=case_of((ask_private, "not_yet"), (ask_shared, "not_yet")),
+)
+def each_round_of_mapping_is_one_less(m: Moment) -> Bool:
+    """The host is asked again with one round less, so that it comes to an end (PSC-VERIFY)."""
+    was, now = m.before.cpus.rounds.at(m.op.vcpu), m.after.cpus.rounds.at(m.op.vcpu)
+    return all_of(below(now, was), m.after.pc(m.op.vcpu) == m.before.pc(m.op.vcpu))
+
+
+@sentence(
+    ghci("TDG.VP.VMCALL<MapGPA>"),
+    on=case_of((ask_private, "not_yet"), (ask_shared, "not_yet")),
+)
+def each_round_of_mapping_is_within(m: Moment) -> Bool:
+    """The host is asked again only where it says that it stands at the page asked for."""
+    first, _ = m.before.block(m.op.vcpu)
+    return m.op.r11 == shift_left(first, PAGE_SHIFT)
+
+
 # What follows in every state
 
 
@@ -224,5 +257,8 @@ STEPS = (
     filling_fills_the_page,
     rights_are_given_or_taken,
     the_guest_comes_to_its_own_pages,
+    the_host_says_it_is_mapped,
+    each_round_of_mapping_is_one_less,
+    each_round_of_mapping_is_within,
     a_reboot_leaves_nothing,
 )

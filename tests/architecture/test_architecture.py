@@ -7,13 +7,15 @@ from pathlib import Path
 import pytest
 
 from impl import abi
-from spec.machine import host, snp
+from spec.machine import host, native, snp, tdx, tdx_host
 from spec.validation import (
     bitmap,
     launch,
     migration,
+    native_visibility,
     pvalidate,
     reboot,
+    tdx_visibility,
     visibility,
     vmsa,
 )
@@ -62,7 +64,22 @@ def test_conformance_reaches_impl_by_name_only():
 
 # Rules are branch-free: on Z3 terms Python's own branches and order mislead silently.
 
-FREE = (bitmap, snp, host, pvalidate, vmsa, visibility, launch, reboot, migration)
+FREE = (
+    bitmap,
+    snp,
+    host,
+    tdx,
+    tdx_host,
+    native,
+    pvalidate,
+    vmsa,
+    visibility,
+    tdx_visibility,
+    native_visibility,
+    launch,
+    reboot,
+    migration,
+)
 BANNED = (ast.If, ast.IfExp, ast.While, ast.For, ast.BoolOp, ast.Assert, ast.Try, ast.Match)
 BANNED_COMPARE = (ast.Lt, ast.LtE, ast.Gt, ast.GtE, ast.In, ast.NotIn, ast.Is, ast.IsNot)
 

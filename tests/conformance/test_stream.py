@@ -7,8 +7,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from conformance.stream_bytes import verdict
+from conformance.stream_bytes import steps, verdict
 from impl.stream import RECORD, Refusal, read, write
+from spec.prove.group import prove_group
+from spec.prove.inductive import of_rule, situation
+from spec.prove.solvers import Budget
+from spec.prove.variant import CATALOGUE, TextEdit, edited_sources, load
+from spec.prove.verdict import Verdict
+from spec.prove.world import Symbolic
+from spec.validation.stream import RULES, Phase, Why
+from spec.validation.stream_model import MODEL
 
 NONCE, CAP = 0x5EED, 1 << 20
 RUNS = ((0x10, 0x12), (0x40, 0x41))
@@ -79,24 +87,29 @@ def changed(place: int, size: int, value: int) -> bytes:
 RECORDS = 48 + 16 * len(RUNS) + 8 * len(VMSAS)
 
 
+INSIDE = [
+    (changed(0, 8, 0), Refusal.BAD_MAGIC),
+    (changed(8, 4, 2), Refusal.BAD_VERSION),
+    (changed(12, 4, 1), Refusal.BAD_VERSION),
+    (changed(32, 8, CAP + 1), Refusal.OVER_CAP),
+    (changed(24, 8, 4), Refusal.OVER_CAP),
+    (changed(40, 8, 2), Refusal.WRONG_LENGTH),
+    (changed(48, 8, 0x12), Refusal.BAD_RUNS),
+    (changed(56, 8, 0x40), Refusal.BAD_RUNS),
+    (changed(72, 8, 1 << 41), Refusal.BAD_RUNS),
+    (changed(80, 8, 0x13), Refusal.BAD_VMSAS),
+    (changed(RECORDS, 8, 0x11), Refusal.BAD_RECORDS),
+    (stream(vmsas=(0x11, 0x10)), Refusal.BAD_VMSAS),
+    (stream(vmsas=(0x11, 0x11)), Refusal.BAD_VMSAS),
+    (changed(56, 8, 0x10), Refusal.BAD_RUNS),
+    (changed(56, 8, 0x11), Refusal.BAD_RUNS),
+    (changed(56, 8, 0x30), Refusal.BAD_RUNS),
+    (changed(64, 8, 0x12), Refusal.BAD_RUNS),
+]
+
+
 @pytest.mark.parametrize(
-    ("data", "why"),
-    [
-        (changed(0, 8, 0), Refusal.BAD_MAGIC),
-        (changed(8, 4, 2), Refusal.BAD_VERSION),
-        (changed(12, 4, 1), Refusal.BAD_VERSION),
-        (changed(32, 8, CAP + 1), Refusal.OVER_CAP),
-        (changed(24, 8, 4), Refusal.OVER_CAP),
-        (changed(40, 8, 2), Refusal.WRONG_LENGTH),
-        (changed(48, 8, 0x12), Refusal.BAD_RUNS),
-        (changed(56, 8, 0x40), Refusal.BAD_RUNS),
-        (changed(72, 8, 1 << 41), Refusal.BAD_RUNS),
-        (changed(80, 8, 0x13), Refusal.BAD_VMSAS),
-        (changed(RECORDS, 8, 0x11), Refusal.BAD_RECORDS),
-        (stream(vmsas=(0x11, 0x10)), Refusal.BAD_VMSAS),
-        (stream(vmsas=(0x11, 0x11)), Refusal.BAD_VMSAS),
-    ],
-    ids=lambda case: case.name if isinstance(case, Refusal) else "",
+    ("data", "why"), INSIDE, ids=lambda case: case.name if isinstance(case, Refusal) else ""
 )
 def test_what_is_wrong_inside_is_named_even_with_a_checksum_that_fits(
     data: bytes, why: Refusal
@@ -131,3 +144,47 @@ def test_any_change_is_judged_alike_by_two_readers(
 @given(st.binary(max_size=200))
 def test_any_bytes_end_in_a_refusal(data: bytes) -> None:
     assert both(data) is not Refusal.NONE
+
+
+def test_the_reasons_are_the_same_on_both_sides() -> None:
+    assert {why.name: why.value for why in Why} == {why.name: why.value for why in Refusal}
+
+
+def test_every_case_of_every_rule_is_reached() -> None:
+    data = stream()
+    tried = [data, data[:40], stream(((0x10, 0x11),), ()), stream(nonce=0)]
+    tried += [one for one, _ in INSIDE]
+    tried += [data[:-1] + bytes([data[-1] ^ 1])]
+    reached = {(r.id, case) for one in tried for r, case, _, _ in steps(one, NONCE, CAP)}
+    wanted = {
+        (rule.id, case.name)
+        for rule in RULES
+        for case in situation(MODEL, rule, "kept", Symbolic()).cases
+    }
+    assert reached == wanted
+
+
+def test_a_stream_that_is_taken_has_had_each_frame_once() -> None:
+    *_, (_, _, _, last) = steps(stream(), NONCE, CAP)
+    assert last.phase == Phase.TAKEN
+    assert last.read == last.claimed
+    assert last.seen_records == last.pages == 3
+
+
+@pytest.mark.parametrize(
+    ("rule", "old", "new", "broken"),
+    [
+        ("header", "op.mark != s.nonce", "op.mark != op.mark", "a_stream_is_begun_only"),
+        ("run", "below(s.stop.at(minus(number, 1)), op.first)", "True", "runs_are_in_order"),
+        ("runs_end", "s.before.at(s.runs) != s.pages", "False", "no_more_is_read"),
+        ("vmsa", "negate(s.claimed.has(op.gfn))", "False", "vmsas_are_claimed"),
+        ("record", "op.gfn != s.next", "False", "a_record_is_of_a_claimed_frame"),
+    ],
+)
+def test_a_rule_that_looks_at_less_is_refuted(rule: str, old: str, new: str, broken: str) -> None:
+    edit = TextEdit("spec.validation.stream", old, new)
+    models = load(edited_sources([edit]))[CATALOGUE].MODELS
+    model = next(one for one in models if one.machine == "stream")
+    asked = [o for r in model.rules if r.name == rule for o in of_rule(model, r)]
+    results = prove_group([o for o in asked if broken in o.id], ("z3",), Budget())
+    assert any(result.verdict == Verdict.REFUTED for result in results)

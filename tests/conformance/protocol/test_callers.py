@@ -14,18 +14,10 @@ from random import Random
 import pytest
 
 from impl import svsm as home
-from impl.platform import (
-    Fill,
-    Flush,
-    Operation,
-    Pvalidate,
-    Read,
-    Rmpadjust,
-    Write,
-    drive,
-)
+from impl.platform import Fill, Flush, Read, Write, drive
 from impl.pvalidate import pvalidate
 from impl.record import LARGE
+from impl.snp import Pvalidate, Rmpadjust
 
 SUCCESS, SIZE_MISMATCH, NO_CHANGE = 0, 0x8000_1006, 0x8000_1010
 RETRY = (0x8000_0000, 0x8000_0007)
@@ -56,7 +48,7 @@ class Honest:
         (self.valid.update if validate else self.valid.difference_update)(frames)
         return 0, unchanged
 
-    def answer(self, operation: Operation) -> object:
+    def answer(self, operation: object) -> object:
         match operation:
             case Read(gpa, size):
                 return self.memory[gpa][:size]

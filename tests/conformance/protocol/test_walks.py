@@ -10,30 +10,78 @@ from conformance.device import DeviceFault
 from conformance.protocol import defects
 from conformance.protocol.device import SvsmDevice
 from conformance.protocol.doors import cases, doors
-from conformance.protocol.judge import Differs, Joint
-from conformance.protocol.run import run_protocol
+from conformance.protocol.judge import Differs, Joint, Reached
+from conformance.protocol.machines import MACHINES
+from conformance.protocol.run import rule_ids, run_protocol, through
 from conformance.protocol.trace import load
 from conformance.protocol.vectors import kept
 from conformance.protocol.walk import again, drawn, reduced, walk
 from conformance.protocol.world import starts
 from conformance.trace import TraceError
-from spec.catalogue import model_rules
 from spec.validation.svsm_claims import GIVEN, KEPT, named, plain
 
 ids = [found.id for found in defects.all_defects()]
 
 
-def test_there_is_a_way_to_every_case() -> None:
-    assert {(door.rule, door.case) for door in doors()} == set(cases())
+on_each = pytest.mark.parametrize("machine", MACHINES)
 
 
-def test_the_built_in_svsm_keeps_to_the_rules() -> None:
-    reached = Counter()
+@on_each
+def test_there_is_a_way_to_every_case(machine: str) -> None:
+    assert {(door.rule, door.case) for door in doors(machine)} == set(cases(machine))
+    for door in doors(machine):
+        reached: Reached = Counter()
+        assert through(door, SvsmDevice(), reached) is None
+        assert reached[door.rule, door.case], door
+
+
+@on_each
+def test_the_built_in_svsm_keeps_to_the_rules(machine: str) -> None:
+    reached: Reached = Counter()
     for seed in range(40):
-        taken, failed = walk(SvsmDevice(), seed, reached)
+        taken, failed = walk(SvsmDevice(), seed, reached, machine)
         assert failed is None
         assert taken
     assert sum(reached.values()) > 2000
+
+
+def test_natively_a_device_asks_nothing_of_the_machine_but_to_read_write_fill_and_flush() -> None:
+    asked = set()
+
+    class Watched(SvsmDevice):
+        def _advance(self, vcpu: int, go_on: object, *arguments: object) -> None:
+            super()._advance(vcpu, go_on, *arguments)
+            asked.add(type(self.pending[vcpu]).__name__)
+
+    for seed in range(60):
+        assert walk(Watched(), seed, Counter(), "native")[1] is None
+    assert asked <= {"Read", "Write", "Fill", "Flush", "Adopt", "Ended"}
+
+
+def test_on_tdx_a_page_that_was_accepted_before_is_filled_all_the_same() -> None:
+    joint = Joint(SvsmDevice(), starts("tdx")[1])
+    before = joint.device.platform
+    found = 0
+    for seed in range(30):
+        joint = Joint(SvsmDevice(), starts("tdx")[1])
+        for rule, op in drawn(seed, joint):
+            was = joint.state
+            joint.do(rule, op)
+            if rule.name == "validate" and joint.last.case == "validated":
+                first, _ = was.block(op.vcpu)
+                again_ = bool(was.hw.accepted.has(first))
+                found += again_
+                assert type(joint.device.pending[op.vcpu]) is before.Fill
+    assert found
+
+
+@on_each
+def test_what_is_proved_never_to_be_is_no_case_to_be_reached(machine: str) -> None:
+    names = {case for _, case in cases(machine)}
+    machine_made = {"exits", "unvalidated", "size_mismatch", "unchanged"}
+    assert bool(names & machine_made) == (machine != "native")
+    if machine == "tdx":
+        assert ("validation.pvalidate.rescind", "unchanged") not in cases(machine)
 
 
 def test_the_same_seed_draws_the_same_walk() -> None:
@@ -66,14 +114,16 @@ def test_what_is_proved_of_states_is_true_of_those_that_walks_come_to() -> None:
 
 @pytest.mark.parametrize("defect", ids)
 def test_a_trace_that_is_kept_shows_its_defect_and_not_the_built_in_svsm(defect: str) -> None:
-    one = next(one for one in kept() if one.defect == defect)
+    found = defects.named(defect)
+    assert found is not None
+    one = next(one for one in kept(found.machine) if one.defect == defect)
     assert again(SvsmDevice, one.start, one.steps) is None
     assert again(defects.maker(defect), one.start, one.steps) is not None
 
 
 def test_a_difference_is_reduced_written_and_seen_again(tmp_path: Path) -> None:
     make = defects.maker("flush_skipped")
-    report = run_protocol(make, list(model_rules()), 60, 0, tmp_path)
+    report = run_protocol(make, rule_ids("impl:svsm"), 60, 0, tmp_path)
     assert report.verdict == "DIVERGES"
     first = report.differences[0]
     assert first.confirmed
@@ -117,6 +167,7 @@ def test_a_device_with_another_record_differs() -> None:
     ("change", "said"),
     [
         ({"start": 99}, "start 99"),
+        ({"machine": "none"}, "no machine"),
         ({"steps": []}, "no step"),
         ({"steps": [{"rule": "none", "op": {}}]}, "unknown rule"),
         ({"steps": [{"rule": "validation.host.psmash", "op": {}}]}, "spn"),

@@ -1,0 +1,26 @@
+from array import array
+from collections.abc import Sequence
+
+class Area:
+    address: int
+    logged: int
+    asked: int
+    def __init__(
+        self,
+        pages: int,
+        capacity: int,
+        step_always: bool,
+        rows: array[int],
+        queue: array[int],
+        scripted: bool,
+    ) -> None: ...
+    def arm(self) -> None: ...
+    def disarm(self) -> None: ...
+    def log(self) -> bytes: ...
+    def forget(self) -> None: ...
+    def rows(self) -> bytes: ...
+
+def holds() -> bool: ...
+def decode(
+    code: bytes, registers: Sequence[int]
+) -> tuple[int, tuple[tuple[int, int], ...]] | None: ...
