@@ -21,8 +21,6 @@ from spec.handoff.size import Sizing
 from spec.handoff.size_claims import runs_have_the_pages_of_memory
 from spec.handoff.view import (
     FOUR_GIB,
-    HOLE_FIRST,
-    HOLE_STOP,
     Lowering,
     Slot,
     View,
@@ -30,7 +28,7 @@ from spec.handoff.view import (
     view,
 )
 from spec.handoff.view_claims import LEMMAS, OF_LOWERING
-from spec.handoff.words import Kind, Spans
+from spec.handoff.words import PAGE_BYTES, Kind, Spans
 from spec.handoff.write import Slots, Writing
 from spec.handoff.write_claims import an_area_inside_is_of_the_guests_pages
 from spec.pages import Pages
@@ -58,6 +56,9 @@ READ = ("above_low", "in_low")
 """The cases of `view` in which an entry of memory is read."""
 
 
+KIB_640, MIB_1 = (640 << 10) // PAGE_BYTES, (1 << 20) // PAGE_BYTES
+
+
 def slot_at(slots: Slots | Spans, index: Word) -> Slot:
     """What OVMF finds in a slot of what was written: memory, and nothing reserved."""
     first, stop = slots.firsts.at(index), slots.stops.at(index)
@@ -66,7 +67,7 @@ def slot_at(slots: Slots | Spans, index: Word) -> Slot:
 
 def hole(q: Word) -> Bool:
     """A page is one from 640 KiB to 1 MiB."""
-    return within(q, HOLE_FIRST, HOLE_STOP)
+    return within(q, KIB_640, MIB_1)
 
 
 @LEMMAS.lemma(CITE)
@@ -103,9 +104,7 @@ class _Reading:
         made = [said for p in points for said in (guest.apart(p), guest.is_filled(p))]
         made += [implies(guest.has(p), guest.kinds.at(p) == Kind.MEMORY) for p in points]
         made += [in_order(guest, points[2], p) for p in (self.k, giver)]
-        base = all_of(
-            guest.firsts.at(points[2]) == 0, at_most(HOLE_STOP, guest.stops.at(points[2]))
-        )
+        base = all_of(guest.firsts.at(points[2]) == 0, at_most(MIB_1, guest.stops.at(points[2])))
         return [*made, below(0, guest.count), base]
 
     def low_is_right(self) -> list[Bool]:
@@ -134,6 +133,16 @@ def _before(reading: _Reading, nothing: Pages) -> Bool:
     start = before_view(s.takes_map, s.checks_first, s.low, nothing)
     ram = same(s.ram.has(reading.q), start.ram.has(reading.q))
     return all_of(reading.k == 0, ram, negate(reading.so_far.has(reading.q)))
+
+
+@LEMMAS.lemma(CITE)
+def ram_begins_below_640_kib_and_from_1_mib_on(world: World) -> Query:
+    """Before any entry is read, RAM is what is below 640 KiB, and from 1 MiB to low memory."""
+    low, q = world.number("low"), world.number("q")
+    nothing = world.marks("nothing").emptied()
+    start = before_view(world.flag("takes_map"), world.flag("checks_first"), low, nothing)
+    ram = any_of(below(q, KIB_640), within(q, MIB_1, low))
+    return must(world.facts(()), same(start.ram.has(q), ram), negate(start.reserved.has(q)))
 
 
 @LEMMAS.lemma(CITE, given=BY_INDUCTION, method="induction")

@@ -1,8 +1,15 @@
 """What is true of what is known of the kernel, and what each step of placing it makes true."""
 
 from spec.handoff.reserve import Placing, kernel, start
-from spec.handoff.saying import BY_INDUCTION, a_number, cases, first_reason, unchanged
-from spec.handoff.words import Answer, Kind, Piece, meets
+from spec.handoff.saying import (
+    BY_INDUCTION,
+    a_number,
+    cases,
+    first_reason,
+    shares_a_page,
+    unchanged,
+)
+from spec.handoff.words import Answer, Kind, Piece
 from spec.invariant import Moment, invariant
 from spec.prove.lemma import Lemmas, must
 from spec.prove.matrix import Subject
@@ -94,7 +101,7 @@ def is_met(s: Placing, q: Word) -> Bool:
     return all_of(
         s.seen.has(q),
         kind == Kind.EXCLUDED,
-        meets(s.base, sum_of(s.base, s.size), first, stop),
+        shares_a_page(s.base, sum_of(s.base, s.size), first, stop),
     )
 
 

@@ -1,8 +1,16 @@
 """What is true of a search for the region, and what each step of it makes true."""
 
 from spec.handoff.reserve import Look, Searching, reserve
-from spec.handoff.saying import BY_INDUCTION, a_number, but, cases, first_reason, unchanged
-from spec.handoff.words import BLOCK, Answer, meets
+from spec.handoff.saying import (
+    BY_INDUCTION,
+    a_number,
+    but,
+    cases,
+    first_reason,
+    shares_a_page,
+    unchanged,
+)
+from spec.handoff.words import BLOCK, Answer
 from spec.invariant import Moment, invariant
 from spec.prove.lemma import Lemmas
 from spec.prove.matrix import Subject
@@ -51,13 +59,13 @@ def the_ceiling_is_in_its_run(s: Searching, q: Word) -> Bool:
 
 def what_is_passed_is_not_met(s: Searching, q: Word) -> Bool:
     """The place that is looked at meets nothing of what has been passed."""
-    met = meets(s.place, s.place_stop, s.taken.firsts.at(q), s.taken.stops.at(q))
+    met = shares_a_page(s.place, s.place_stop, s.taken.firsts.at(q), s.taken.stops.at(q))
     return implies(all_of(at_most(0, q), below(q, s.passed)), negate(met))
 
 
 def what_is_found_is_free(s: Searching, q: Word) -> Bool:
     """A region that is found is aligned, in one run, and meets nothing taken; or it is empty."""
-    met = meets(s.first, s.stop, s.taken.firsts.at(q), s.taken.stops.at(q))
+    met = shares_a_page(s.first, s.stop, s.taken.firsts.at(q), s.taken.stops.at(q))
     inside = all_of(
         s.runs.has(s.run),
         at_most(s.runs.firsts.at(s.run), s.first),

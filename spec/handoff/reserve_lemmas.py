@@ -10,8 +10,8 @@ from collections.abc import Sequence
 from spec.assumptions import INDUCTION
 from spec.handoff.reserve import Searching, reserve, search
 from spec.handoff.reserve_claims import CITE, LEMMAS, SUBJECT, WELL_FORMED, near
-from spec.handoff.saying import BY_INDUCTION
-from spec.handoff.words import BLOCK, NONE, Spans, meets
+from spec.handoff.saying import BY_INDUCTION, shares_a_page
+from spec.handoff.words import BLOCK, NONE, Spans
 from spec.prove.lemma import must
 from spec.prove.matrix import enabled, situation, well_formed
 from spec.prove.obligation import Query
@@ -52,7 +52,7 @@ def runs_are_in_order_from_end_to_end(world: World) -> Query:
 def is_place(s: Searching, place: Word, index: Word) -> list[Bool]:
     """A place would do: aligned, in a run, and meeting nothing taken where that is looked at."""
     taken_first, taken_stop = s.taken.firsts.at(s.passed), s.taken.stops.at(s.passed)
-    met = meets(place, sum_of(place, s.need), taken_first, taken_stop)
+    met = shares_a_page(place, sum_of(place, s.need), taken_first, taken_stop)
     return [
         below(0, s.need),
         remainder(place, BLOCK) == 0,
@@ -175,9 +175,9 @@ def the_region_meets_neither_kernel_nor_excluded(world: World) -> Query:
     taken_ = search(world.number("bitmaps"), runs, excluded, kernel).taken
 
     def met(index: Word) -> Bool:
-        return meets(first, stop, taken_.firsts.at(index), taken_.stops.at(index))
+        return shares_a_page(first, stop, taken_.firsts.at(index), taken_.stops.at(index))
 
     free = [implies(taken_.has(i), negate(met(i))) for i in (q, excluded.count)]
-    other = meets(first, stop, excluded.firsts.at(q), excluded.stops.at(q))
+    other = shares_a_page(first, stop, excluded.firsts.at(q), excluded.stops.at(q))
     apart = implies(excluded.has(q), negate(other))
-    return must([*world.facts(()), *free], negate(meets(first, stop, *kernel)), apart)
+    return must([*world.facts(()), *free], negate(shares_a_page(first, stop, *kernel)), apart)

@@ -10,7 +10,7 @@ from spec.invariant import Moment
 from spec.pages import ListedPages, SymbolicPages
 from spec.prove.world import World
 from spec.rule import Case, Rule
-from spec.terms import Bool, Word, all_of, pick, same
+from spec.terms import Bool, Word, all_of, below, pick, same
 
 BY_INDUCTION = (INDUCTION,)
 
@@ -56,6 +56,13 @@ def but(m: Moment, q: Word, *changed: str) -> Bool:
     """The state is what it was, but for the fields that are named."""
     names = [f.name for f in fields(m.before) if f.name not in changed]
     return all_of(True, *(alike(getattr(m.before, n), getattr(m.after, n), q) for n in names))
+
+
+def shares_a_page(first: Word, stop: Word, other_first: Word, other_stop: Word) -> Bool:
+    """Some page is in both of two ranges: the higher start is below the lower end."""
+    low = pick(below(first, other_first), other_first, first)
+    high = pick(below(stop, other_stop), stop, other_stop)
+    return below(low, high)
 
 
 def put_behind(before: Spans, after: Spans, q: Word, first: Word, stop: Word) -> Bool:

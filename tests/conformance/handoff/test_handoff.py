@@ -8,9 +8,10 @@ from types import SimpleNamespace
 import msgspec
 import pytest
 
+from conformance.area import Area
 from conformance.device import DeviceError, DeviceFault
 from conformance.handoff import builtin, calls, defects, draw, oracle, picture
-from conformance.handoff.area import AREA, Area
+from conformance.handoff.area import AREA
 from conformance.handoff.breaks import NEEDS, kept, search
 from conformance.handoff.device import HandoffDevice, ask, heard
 from conformance.handoff.doors import cases, doors, led, reaches, vectors
@@ -139,6 +140,9 @@ def test_a_difference_is_made_small_and_replays_from_its_file(tmp_path):
     assert len(call.entries) == 1
     trace = HandoffTrace(device="d", made_by="t", seed=0, call=call, finding=finding)
     path = save(trace, tmp_path)
+    assert AREA.replays(path)
+    assert AREA.replay(path, "defect:first_kept_page_given_away").finding == finding
+    assert AREA.replay(path, "impl:handoff").finding is None
     again = load(path)
     assert again.call == call
     assert judge(again.call, bad, Counter()) == finding
