@@ -45,6 +45,7 @@ def reader(data: bytes, nonce: int, cap_pages: int) -> Reader:
         last=0,
         run=0,
         next=0,
+        left=0,
         read=nothing,
     )
 

@@ -25,7 +25,7 @@ def prove_group(
     supposed = [truth(term) for term in queries[0].hypotheses if term is not True]
     questions = [term for query in queries for term in (query.plain, *_questions(query))]
     questions = [truth(term) for term in questions]
-    texts = Texts(supposed, questions) if set(solvers) != {"z3"} else Texts([], [])
+    texts = Texts(supposed, questions if set(solvers) != {"z3"} else ())
     names = dict.fromkeys(("z3", *solvers))
     sessions = {name: OPEN[name](supposed, texts, budget) for name in names}
     built = (time.perf_counter() - began) / len(obligations)

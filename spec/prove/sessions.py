@@ -24,9 +24,11 @@ class Texts:
     """The SMT-LIB texts of a group: what is supposed, and each question."""
 
     def __init__(self, supposed: Sequence[Any], questions: Sequence[Any]) -> None:
-        """Every symbol of `questions` is declared with what is `supposed`."""
-        declared = "\n".join(_declarations([*supposed, *questions]))
-        self.opening = f"(set-logic {LOGIC})\n{declared}\n{_assertions(supposed)}\n"
+        """Every symbol of `questions` is declared with what is `supposed`; none need no text."""
+        self.opening = ""
+        if questions:
+            declared = "\n".join(_declarations([*supposed, *questions]))
+            self.opening = f"(set-logic {LOGIC})\n{declared}\n{_assertions(supposed)}\n"
 
 
 def _declarations(terms: Sequence[Any]) -> list[str]:

@@ -80,8 +80,8 @@ class Reader:
     sum_fits: whether the checksum is that of the bytes before. runs, pages, vmsas: how many of each
     there are to be. first, stop: of each run by its number; before: pages in the runs before it.
     seen_runs, seen_vmsas, seen_records: read so far. claimed: frames in runs; special: VMSAs; last:
-    the VMSA before. run, next: the run and the frame that the next record is to be of; read: frames
-    whose records are read.
+    the VMSA before. run, next: the run and the frame that the next record is to be of; left: pages
+    of that run whose records are still to come; read: frames whose records are read.
     """
 
     nonce: Count
@@ -103,6 +103,7 @@ class Reader:
     last: Count
     run: Count
     next: Count
+    left: Count
     read: Set
 
 
@@ -255,8 +256,9 @@ def no_more_vmsas(s: Reader, _op: object) -> Bool:
 
 def at_run(s: Reader, number: Word, **other: Any) -> Reader:
     """The reader about to read the first record of a run, or with none left, past every frame."""
-    frame = pick(below(number, s.runs), s.first.at(number), LIMIT_GFN)
-    return changed(s, run=number, next=frame, **other)
+    there, first = below(number, s.runs), s.first.at(number)
+    frame, left = pick(there, first, LIMIT_GFN), pick(there, minus(s.stop.at(number), first), 0)
+    return changed(s, run=number, next=frame, left=left, **other)
 
 
 @rule(AREA, End, cite=CITE, enabled=no_more_vmsas)
@@ -280,10 +282,14 @@ def record(s: Reader, op: Frame) -> Cases:
         seen_records=plus(s.seen_records, 1),
     )
     is_last = further == s.stop.at(s.run)
+
+    def within_run() -> Reader:
+        return changed(done, next=further, left=minus(s.left, 1))
+
     return (
         no(s, "another", op.gfn != s.next, Why.BAD_RECORDS),
         Case("last_of_run", is_last, Did.DONE, lambda: at_run(done, plus(s.run, 1))),
-        Case("within_run", True, Did.DONE, lambda: changed(done, next=further)),
+        Case("within_run", True, Did.DONE, within_run),
     )
 
 

@@ -152,8 +152,7 @@ def the_next_record_is_of_the_run(s: Any) -> Bool:
 def records_are_counted(s: Any) -> Bool:
     """With what is left of its run, as many records are read as pages lie before the next run."""
     there, after = during(s, *WITH_VMSAS), s.before.at(plus(s.run, 1))
-    left = minus(s.stop.at(s.run), s.next)
-    inside = s.seen_records == minus(after, left)
+    inside = plus(s.seen_records, s.left) == after
     count = pick(below(s.run, s.runs), inside, s.seen_records == s.pages)
     none = implies(during(s, Phase.RUNS, Phase.VMSAS), s.seen_records == 0)
     return all_of(none, implies(there, count))
@@ -161,10 +160,16 @@ def records_are_counted(s: Any) -> Bool:
 
 @sentence(CITE)
 def what_is_left_of_a_run_is_counted(s: Any) -> Bool:
-    """What is left of a run is no more than the pages before the next one."""
-    left, after = minus(s.stop.at(s.run), s.next), s.before.at(plus(s.run, 1))
+    """What is left of a run are its pages from the next record's on."""
     there = all_of(during(s, *WITH_VMSAS), below(s.run, s.runs))
-    return implies(there, at_most(left, after))
+    return implies(there, s.left == minus(s.stop.at(s.run), s.next))
+
+
+@sentence(CITE)
+def what_is_left_of_a_run_lies_before_the_next(s: Any) -> Bool:
+    """What is left of a run is no more than the pages before the next one."""
+    there = all_of(during(s, *WITH_VMSAS), below(s.run, s.runs))
+    return implies(there, within(s.left, 1, plus(s.before.at(plus(s.run, 1)), 1)))
 
 
 @sentence(CITE)
@@ -266,6 +271,7 @@ KEPT = (
     the_next_record_is_of_the_run,
     records_are_counted,
     what_is_left_of_a_run_is_counted,
+    what_is_left_of_a_run_lies_before_the_next,
     what_is_read_is_claimed_and_before_the_next,
     a_stream_that_is_taken_is_whole,
 )
