@@ -72,12 +72,13 @@ def read_area(source: Source, offset: int = 0, size: int | None = None) -> Area:
     step = PAGE_BYTES // ENTRY_BYTES
     while len(entries) < capacity:
         at = offset + len(entries) * ENTRY_BYTES
-        if len(entries) >= MAX_ENTRIES:
-            raise source.refusal(at, f"the map has more than {MAX_ENTRIES} entries", _ADVICE)
         length = min(step, capacity - len(entries)) * ENTRY_BYTES
         for fields in ENTRY.iter_unpack(source.take(at, length, "the memory map", _ADVICE)):
             if fields[1] == 0:
                 return Area(tuple(entries), True, capacity)
+            if len(entries) == MAX_ENTRIES:
+                at = offset + MAX_ENTRIES * ENTRY_BYTES
+                raise source.refusal(at, f"the map has more than {MAX_ENTRIES} entries", _ADVICE)
             entries.append(MapEntry._make(fields))
     return Area(tuple(entries), False, capacity)
 

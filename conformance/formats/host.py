@@ -114,12 +114,15 @@ def _fits_e820(source: Source) -> bool:
 
 
 def _fits_area(source: Source) -> bool:
-    """Entries of known types with nothing where nothing should be, ascending."""
+    """Whole entries of known types, ascending in memory, nothing where nothing should be."""
+    if source.size % ENTRY_BYTES and source.size % PAGE_BYTES:
+        return False
     try:
         entries = read_area(source).entries
     except FormatError:
         return False
     plain = all(e.kind < len(KINDS) and e.flags == e.reserved == 0 for e in entries)
+    plain = plain and all(entry.stop <= memmap.MAX_ADDRESS // PAGE_BYTES for entry in entries)
     ascending = all(low.first < high.first for low, high in pairwise(entries))
     return bool(entries) and plain and ascending
 

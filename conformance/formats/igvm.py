@@ -29,6 +29,7 @@ from conformance.formats.igvm_layout import Header, ParameterArea, Platform, Req
 from conformance.formats.source import Source
 
 MAX_HEADER_BYTES = 8 << 20
+MAX_HEADERS = 1 << 18
 """Headers of a file that loads 1 GiB, a page at a time."""
 
 
@@ -132,9 +133,11 @@ def _check_sum(source: Source, fixed: layout.Fixed, headers: bytes) -> None:
 
 def _split(source: Source, start: int, headers: bytes) -> Iterator[tuple[int, Header, bytes]]:
     """Each variable header with its place in the file and its body."""
-    position = 0
+    position, count = 0, 0
     while position < len(headers):
-        at = start + position
+        at, count = start + position, count + 1
+        if count > MAX_HEADERS:
+            raise source.refusal(at, f"has more than {MAX_HEADERS} headers", SMALLER)
         kind, length = layout.HEADER.unpack_from(headers, position)
         header = Header(kind & ~layout.OPTIONAL, length, bool(kind & layout.OPTIONAL))
         body = position + layout.HEADER.size

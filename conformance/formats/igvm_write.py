@@ -69,7 +69,7 @@ def write_igvm(draft: Draft) -> bytes:
     """The file: headers, checksum, and the data behind them."""
     size = sum(_size(header) for header in draft.headers)
     start = layout.fixed_bytes(draft.revision)
-    headers, data = b"", b""
+    headers, data = bytearray(), bytearray()
     for header in draft.headers:
         record: Record | Raw
         match header:
@@ -82,7 +82,7 @@ def write_igvm(draft: Draft) -> bytes:
     total = start + size + len(data)
     fixed = Fixed(draft.revision, start, size, total, 0, draft.architecture, draft.page_bytes)
     checksum = zlib.crc32(headers, zlib.crc32(layout.pack_fixed(fixed, 0)))
-    return layout.pack_fixed(fixed, checksum) + headers + data
+    return layout.pack_fixed(fixed, checksum) + bytes(headers + data)
 
 
 def _bytes(record: Record | Raw) -> bytes:
