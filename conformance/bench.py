@@ -22,7 +22,7 @@ import numpy as np
 from rich import box
 from rich.table import Table
 
-from conformance import bench_runs
+from conformance import bench_handoff, bench_runs
 from conformance.bench_runs import PLACES
 
 SCHEMA: Final = "svsm-conformance/bench/1"
@@ -177,6 +177,10 @@ CONTESTS: Final = (
         "runs: to a bitmap", "boot", 1, "to_bitmap()", {},
         "alloc, memset", ("plain_words()",), 1.3,
     ),
+    Contest(
+        "handoff of 170 entries", "boot", 1, "handoff(host_map)", {},
+        "plain twin", ("plain_handoff(host_map)",),
+    ),
 )  # fmt: skip
 
 
@@ -235,7 +239,7 @@ class Rig:
         }  # fmt: skip
         self.names["part"] = self.names["array"][page // 64 : page // 64 + 8]
         self.names |= {name: getattr(bitmap, name) for name in _METHODS}
-        self.names |= bench_runs.names(twin, pages)
+        self.names |= bench_runs.names(twin, pages) | bench_handoff.names(twin)
 
     def load(self, pattern: str) -> None:
         """Every contestant is in the state `pattern`, twice where two are compared."""

@@ -5,7 +5,7 @@ from importlib import import_module
 
 from conformance.docs import answer
 from spec.assumptions import ALL
-from spec.catalogue import MODELS, SUBJECTS
+from spec.catalogue import HANDOFF, MODELS, SUBJECTS
 from spec.invariant import Invariant
 from spec.prove.inductive import SORTS, Model
 from spec.prove.matrix import Subject, situation
@@ -31,7 +31,7 @@ def _is(full: str, name: str) -> bool:
 
 
 def _rules(name: str) -> Iterator[str]:
-    for subject in SUBJECTS:
+    for subject in (*SUBJECTS, *HANDOFF):
         for rule in subject.rules:
             _, _, cases = situation(subject, rule, Symbolic())
             if _is(rule.id, name):
@@ -63,7 +63,7 @@ def _case(subject: Subject, rule: Rule, case: Case) -> Iterator[str]:
 
 
 def _invariants(name: str) -> Iterator[str]:
-    for subject in SUBJECTS:
+    for subject in (*SUBJECTS, *HANDOFF):
         for inv in subject.invariants:
             if inv.name == name:
                 yield from _invariant(inv)
@@ -140,7 +140,9 @@ def _model_rule(model: Model, rule: Rule) -> Iterator[str]:
 def _others(name: str) -> Iterator[str]:
     yield from (f"{a.name} (assumption): {a.says}" for a in ALL if a.name == name)
     plain = import_module("conformance.defects").DEFECTS
-    for defect in (*plain, *import_module("conformance.protocol.defects").all_defects()):
+    of_svsm = import_module("conformance.protocol.defects").all_defects()
+    of_handoff = import_module("conformance.handoff.defects").all_defects()
+    for defect in (*plain, *of_svsm, *of_handoff):
         if defect.id == name:
             yield f"{defect.id} (defect): {defect.title}"
             yield f"origin: {defect.origin}"

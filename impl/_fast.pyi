@@ -2,3 +2,10 @@ from impl._pure import EmptyCall as EmptyCall
 from impl._pure import PlainWords as PlainWords
 from impl._pure import RunTracker as RunTracker
 from impl._pure import ValidationBitmap as ValidationBitmap
+from impl._pure import handoff_carve as handoff_carve
+from impl._pure import handoff_fit as handoff_fit
+from impl._pure import handoff_put as handoff_put
+from impl._pure import handoff_read as handoff_read
+from impl._pure import handoff_reserve as handoff_reserve
+from impl._pure import handoff_run as handoff_run
+from impl._pure import handoff_size as handoff_size

@@ -20,12 +20,27 @@ from cpython.pythread cimport (
     NOWAIT_LOCK,
     WAIT_LOCK,
 )
-from libc.stdint cimport INT64_MIN, UINT64_MAX, int64_t, uint16_t, uint64_t
+from libc.stdint cimport INT64_MIN, UINT64_MAX, int64_t, uint8_t, uint16_t, uint64_t
 from libc.stdlib cimport free, malloc
 from libc.string cimport memcmp, memcpy, memmove, memset
 
 import operator
 
+from impl._handoff cimport (
+    PARTS,
+    SLOT_BYTES,
+    Found,
+    MapEntry,
+    Plan,
+    Span,
+    carve_map,
+    fit_map,
+    hand_over,
+    put_map,
+    read_map,
+    reserve_map,
+    size_map,
+)
 from impl._run_steps cimport (
     RunPageStep,
     RunRangeStep,
@@ -1279,6 +1294,172 @@ cdef class RunTracker:
         if answer == NO_MEMORY:
             raise MemoryError
         return n
+
+
+# The stages of the handoff; `_handoff.pxd` has what they do.
+
+
+cdef int room(str name, uint64_t have, uint64_t needed) except -1:
+    if have < needed:
+        raise ValueError(f"{name} has {have} words, must have {needed} or more")
+    return 0
+
+
+def handoff_read(area, limit_page, entries):
+    """Number of entries of the map in `area`, now in `entries`.
+
+    area: uint8.
+    entries: uint64, room for 3 words for each 24 bytes of the area.
+
+    Refuses: NONZERO_RESERVED, UNKNOWN_TYPE, WRAPS, ABOVE_LIMIT, UNSORTED, OVERLAPS for the first
+    entry that is wrong, then NO_MEMORY; the first that applies.
+    Raises: ValueError for too little room.
+    """
+    cdef const uint8_t[::1] source = checked("area", area, False)
+    cdef uint64_t[::1] rows = checked("entries", entries)
+    cdef uint64_t limit = u64(limit_page), slots = source.shape[0] // SLOT_BYTES
+    cdef int64_t answer
+    room("entries", rows.shape[0], 3 * slots)
+    with nogil:
+        answer = read_map(&source[0], slots, limit, <MapEntry *>&rows[0])
+    return answer
+
+
+def handoff_size(entries, cap_pages, track, sizes):
+    """0, when `sizes` holds the pages tracked and the pages of their bitmaps.
+
+    entries: uint64, 3 words each.
+    sizes: uint64, 2 words.
+
+    Refuses: OVER_CAP.
+    Raises: ValueError for too little room.
+    """
+    cdef const uint64_t[::1] rows = checked("entries", entries, False)
+    cdef uint64_t[::1] found = checked("sizes", sizes)
+    cdef uint64_t cap = u64(cap_pages), n = rows.shape[0] // 3
+    cdef bint tracked = track
+    room("sizes", found.shape[0], 2)
+    return size_map(<const MapEntry *>&rows[0], n, cap, tracked, &found[0], &found[1])
+
+
+def handoff_reserve(entries, kernel, excluded, bitmap_pages, limit_page, reserved):
+    """0, when `reserved` holds the kernel's range and that of the bitmaps' region.
+
+    entries: uint64, 3 words each.
+    kernel: uint64, its base, least size and greatest size.
+    excluded: uint64, 2 words each.
+    reserved: uint64, 4 words.
+
+    Refuses: BAD_KERNEL_BOUNDS, KERNEL_OUTSIDE, KERNEL_MEETS_EXCLUDED, NO_ROOM; the first that
+    applies.
+    Raises: ValueError for too little room.
+    """
+    cdef const uint64_t[::1] rows = checked("entries", entries, False)
+    cdef const uint64_t[::1] bounds = checked("kernel", kernel, False)
+    cdef const uint64_t[::1] taken = checked("excluded", excluded, False)
+    cdef uint64_t[::1] found = checked("reserved", reserved)
+    cdef uint64_t bitmap = u64(bitmap_pages), limit = u64(limit_page)
+    cdef uint64_t n = rows.shape[0] // 3, m = taken.shape[0] // 2
+    cdef const MapEntry *known = <const MapEntry *>&rows[0]
+    cdef const Span *ranges = <const Span *>&taken[0]
+    cdef Span *spans = <Span *>&found[0]
+    cdef int64_t answer
+    room("kernel", bounds.shape[0], 3)
+    room("reserved", found.shape[0], 4)
+    with nogil:
+        answer = reserve_map(
+            known, n, bounds[0], bounds[1], bounds[2], ranges, m, bitmap, limit, spans, spans + 1
+        )
+    return answer
+
+
+def handoff_carve(entries, reserved, low_pages, guest):
+    """Number of ranges that are the guest's, now in `guest`.
+
+    entries: uint64, 3 words each.
+    reserved: uint64, 4 words, as `handoff_reserve` leaves them.
+    guest: uint64, room for 6 words for each entry.
+
+    Refuses: NO_LOW_MEMORY.
+    Raises: ValueError for too little room.
+    """
+    cdef const uint64_t[::1] rows = checked("entries", entries, False)
+    cdef const uint64_t[::1] kept = checked("reserved", reserved, False)
+    cdef uint64_t[::1] ranges = checked("guest", guest)
+    cdef uint64_t low = u64(low_pages), n = rows.shape[0] // 3
+    cdef const Span *spans = <const Span *>&kept[0]
+    room("reserved", kept.shape[0], 4)
+    room("guest", ranges.shape[0], 2 * PARTS * n)
+    return carve_map(<const MapEntry *>&rows[0], n, spans[0], spans[1], low, <Span *>&ranges[0])
+
+
+def handoff_fit(guest, address, size, terminator, written):
+    """0 if the ranges in `guest` may be written into the `size` bytes at `address`.
+
+    guest: uint64, 2 words each.
+
+    Refuses: ALREADY_WRITTEN, MISALIGNED, AREA_OUTSIDE, TOO_MANY; the first that applies.
+    """
+    cdef const uint64_t[::1] ranges = checked("guest", guest, False)
+    cdef uint64_t m = ranges.shape[0] // 2
+    return fit_map(<const Span *>&ranges[0], m, u64(address), u64(size), terminator, written)
+
+
+def handoff_put(memory, offset, size, guest, prevalidated):
+    """Number of ranges written into the `size` bytes from `offset` of the pages in `memory`.
+
+    memory: uint8, writable; zeroed before, unless `prevalidated`.
+    guest: uint64, 2 words each.
+
+    Raises: ValueError, before anything is written, if the area leaves the memory, or the ranges
+    the area.
+    """
+    cdef uint8_t[::1] target = checked("memory", memory)
+    cdef const uint64_t[::1] ranges = checked("guest", guest, False)
+    cdef uint64_t begin = u64(offset), length = u64(size)
+    cdef uint64_t bytes_there = target.shape[0], m = ranges.shape[0] // 2
+    cdef bint kept = prevalidated
+    if begin > bytes_there or length > bytes_there - begin or m > length // SLOT_BYTES:
+        raise ValueError(
+            f"{m} entries, {length} bytes at {begin}: memory has {bytes_there} bytes"
+        )
+    with nogil:
+        put_map(&target[0], bytes_there, begin, length, <const Span *>&ranges[0], m, kept)
+    return m
+
+
+def handoff_run(area, plan, excluded, entries, guest, found):
+    """Number of entries of the map in `area`, when every stage but the last write is done.
+
+    area: uint8.
+    plan: uint64, 11 words: limit_page, cap_pages, track, the kernel's base, least and greatest,
+        low_pages, the guest area's address and size, with_terminator, already_written.
+    excluded: uint64, 2 words each.
+    entries, guest: uint64, room for 3 and 6 words for each 24 bytes of the area.
+    found: uint64, 7 words: sizes, the kernel's range, the region's, how many ranges `guest` has.
+
+    Refuses: as `handoff_read`, `handoff_size`, `handoff_reserve`, `handoff_carve` and
+    `handoff_fit` do, in this order.
+    Raises: ValueError for too little room.
+    """
+    cdef const uint8_t[::1] source = checked("area", area, False)
+    cdef const uint64_t[::1] words = checked("plan", plan, False)
+    cdef const uint64_t[::1] taken = checked("excluded", excluded, False)
+    cdef uint64_t[::1] rows = checked("entries", entries)
+    cdef uint64_t[::1] ranges = checked("guest", guest)
+    cdef uint64_t[::1] told = checked("found", found)
+    cdef uint64_t slots = source.shape[0] // SLOT_BYTES, m = taken.shape[0] // 2
+    cdef int64_t answer
+    room("plan", words.shape[0], sizeof(Plan) // 8)
+    room("entries", rows.shape[0], 3 * slots)
+    room("guest", ranges.shape[0], 2 * PARTS * slots)
+    room("found", told.shape[0], sizeof(Found) // 8)
+    with nogil:
+        answer = hand_over(
+            &source[0], slots, <const Plan *>&words[0], <const Span *>&taken[0], m,
+            <MapEntry *>&rows[0], <Span *>&ranges[0], <Found *>&told[0],
+        )
+    return answer
 
 
 @cython.final

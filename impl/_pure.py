@@ -23,6 +23,15 @@ from impl._checks import (
     view_of,
     words_for,
 )
+from impl._pure_handoff import (
+    handoff_carve,
+    handoff_fit,
+    handoff_put,
+    handoff_read,
+    handoff_reserve,
+    handoff_run,
+    handoff_size,
+)
 from impl._pure_runs import RunTracker
 from impl.abi import (
     DEFAULT_MAX_PAGES,
@@ -38,7 +47,19 @@ from impl.abi import (
 if TYPE_CHECKING:
     from _typeshed import ReadableBuffer, WriteableBuffer
 
-__all__ = ["EmptyCall", "PlainWords", "RunTracker", "ValidationBitmap"]
+__all__ = [
+    "EmptyCall",
+    "PlainWords",
+    "RunTracker",
+    "ValidationBitmap",
+    "handoff_carve",
+    "handoff_fit",
+    "handoff_put",
+    "handoff_read",
+    "handoff_reserve",
+    "handoff_run",
+    "handoff_size",
+]
 
 
 @final

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator
 from functools import cache, partial
 
+from spec.handoff import subjects as handoff
 from spec.prove.inductive import Model, of_rule, of_states
 from spec.prove.matrix import Subject, matrix
 from spec.prove.obligation import Obligation
@@ -46,6 +47,10 @@ SUBJECTS = (
 )
 
 
+HANDOFF: tuple[Subject, ...] = handoff.SUBJECTS
+"""The stages of the memory map's handoff; each folds its rule over a list of entries."""
+
+
 def subject_of(policy: bitmap.Policy) -> Subject:
     """The rules for devices of a policy: those of the bitmap, or of a record kept as runs."""
     as_runs = policy.most_runs != bitmap.ANY_RUNS
@@ -59,7 +64,7 @@ MODELS: tuple[Model, ...] = (svsm_model.MODEL, any_model.MODEL, tdx_model.MODEL)
 def parts() -> dict[str, Callable[[], Iterator[Obligation]]]:
     """What makes the obligations whose ids begin with a name: of a subject, of a model's rule."""
     made: dict[str, Callable[[], Iterator[Obligation]]] = {}
-    made |= {subject.id: partial(matrix, subject) for subject in SUBJECTS}
+    made |= {subject.id: partial(matrix, subject) for subject in (*SUBJECTS, *HANDOFF)}
     for model in MODELS:
         made[model.id] = partial(of_states, model)
         made |= {model.called(rule): partial(of_rule, model, rule) for rule in model.rules}
@@ -76,6 +81,12 @@ def obligations() -> Iterator[Obligation]:
 def rules() -> dict[str, Rule]:
     """Every rule of a subject, by id."""
     return {rule.id: rule for subject in SUBJECTS for rule in subject.rules}
+
+
+@cache
+def handoff_rules() -> dict[str, Rule]:
+    """Every rule of the handoff, by id."""
+    return {rule.id: rule for subject in HANDOFF for rule in subject.rules}
 
 
 @cache

@@ -399,6 +399,14 @@ class SymbolicNumbers:
         """The number at an index, which is a number too."""
         return self.of(z3.IntVal(index) if isinstance(index, int) else index)
 
+    def put(self, index: Word, value: Word) -> "SymbolicNumbers":
+        """This table with another number at one index."""
+        return SymbolicNumbers(lambda i: z3.If(i == index, value, self.at(i)))
+
+    def cut(self, count: Word) -> "SymbolicNumbers":
+        """This table with 0 from index `count` on."""
+        return SymbolicNumbers(lambda i: z3.If(i < count, self.at(i), z3.IntVal(0)))
+
 
 @dataclass(frozen=True, eq=False)
 class SymbolicPages:

@@ -9,7 +9,20 @@ from dataclasses import dataclass, fields
 from typing import Annotated, Any, NamedTuple, TypeVar, get_args, get_origin, get_type_hints
 
 from spec.sources import Source
-from spec.terms import Bits, Bool, KeySet, KeyTable, PageSet, Word, WordTable, all_of, negate
+from spec.terms import (
+    Bits,
+    Bool,
+    KeySet,
+    KeyTable,
+    Natural,
+    NumberSet,
+    NumberTable,
+    PageSet,
+    Word,
+    WordTable,
+    all_of,
+    negate,
+)
 
 
 class Case(NamedTuple):
@@ -129,7 +142,7 @@ def hints(record: type) -> Mapping[str, Any]:
     return get_type_hints(record, include_extras=True)
 
 
-Mark = Bits | PageSet | WordTable | KeySet | KeyTable
+Mark = Bits | PageSet | WordTable | KeySet | KeyTable | Natural | NumberTable | NumberSet
 
 
 def kind(annotation: Any) -> Mark | None:

@@ -57,3 +57,18 @@ def tdx_module(place: str) -> Source:
 def ghci(place: str) -> Source:
     """Intel TDX Guest-Host Communication Interface."""
     return Source("Intel TDX GHCI", place)
+
+
+def igvm(name: str) -> Source:
+    """The IGVM file format, as its Rust crate defines it."""
+    return Source("IGVM (igvm_defs)", name)
+
+
+def edk2(path: str) -> Source:
+    """A file of EDK II, the firmware's sources."""
+    return Source("EDK II", path)
+
+
+def handoff(stage: str) -> Source:
+    """This project's page on the memory-map handoff."""
+    return Source("svsm-conformance", f"docs/handoff.md, {stage}")

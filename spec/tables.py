@@ -78,6 +78,10 @@ class ListedTable:
         """This table with another value at one key."""
         return ListedTable({**self.singles, key: value}, self.blocks, self.default)
 
+    def cut(self, count: int) -> "ListedTable":
+        """This table with 0 from key `count` on; of one with no blocks, and 0 at all other keys."""
+        return ListedTable.of({key: value for key, value in self.singles.items() if key < count})
+
     def with_block(
         self, first: int, large: bool, value: int, counting: bool = False
     ) -> "ListedTable":

@@ -52,12 +52,33 @@ class KeyTable:
     """Marks an annotated field as a total table from words to words."""
 
 
+@dataclass(frozen=True)
+class Natural:
+    """Marks an annotated field as a natural number of any size."""
+
+
+@dataclass(frozen=True)
+class NumberTable:
+    """Marks an annotated field as a table from numbers to numbers."""
+
+
+@dataclass(frozen=True)
+class NumberSet:
+    """Marks an annotated field as a set of numbers."""
+
+
 Gpa: TypeAlias = Annotated[Word, Bits(64)]
 """A guest physical address in bytes."""
 Count: TypeAlias = Annotated[Word, Bits(64)]
 """A number of things."""
 Flag: TypeAlias = Annotated[Bool, Bits(1)]
 """Yes or no."""
+Number: TypeAlias = Annotated[Word, Natural()]
+"""A natural number: `int`, or an integer term, on which no sum wraps."""
+Numbers: TypeAlias = Annotated[Any, NumberTable()]
+"""A table from numbers to numbers; total."""
+NumberPages: TypeAlias = Annotated[Any, NumberSet()]
+"""A set of pages that are numbered by numbers."""
 
 
 def is_symbolic(term: object) -> bool:

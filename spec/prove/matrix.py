@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from spec.assumptions import SERIAL_STEPS
+from spec.assumptions import SERIAL_STEPS, Assumption
 from spec.invariant import Claim, Invariant, Moment, StateSentence, moment
 from spec.prove.obligation import Obligation, Query
 from spec.prove.world import Symbolic, World, everywhere, record
@@ -21,6 +21,8 @@ class Subject:
     touched: the pages that a step's operands name. lemmas: further obligations.
     plainly: among the states that show a case to be reached, those that are plain to build.
     examples: a state and operands for a case, by rule and case, that a solver would not find.
+    arbitrary: the world's arbitrary page, of the sort that the state's pages are of. assumes: what
+    proofs lean on that name nothing else.
     """
 
     id: str
@@ -33,9 +35,15 @@ class Subject:
     lemmas: Callable[[], Sequence[Obligation]]
     plainly: Callable[[Any], Bool] = lambda _state: True
     examples: Mapping[tuple[str, str], tuple[Any, Any]] = field(default_factory=dict, hash=False)
+    arbitrary: Callable[[World, str], Word] = lambda world, name: world.word(name)
+    assumes: tuple[Assumption, ...] = (SERIAL_STEPS,)
 
 
-def situation(subject: Subject, rule: Rule, world: World) -> tuple[Any, Any, tuple[Case, ...]]:
+Situated = tuple[Any, Any, tuple[Case, ...]]
+"""A state, operands, and the cases of a rule for them."""
+
+
+def situation(subject: Subject, rule: Rule, world: World) -> Situated:
     """An arbitrary state, arbitrary operands, and the cases of `rule` for them."""
     state = record(world, subject.state, "s")
     op = record(world, rule.operands, "op")
@@ -52,11 +60,18 @@ def find(cases: Sequence[Case], name: str) -> Case:
     return next(case for case in cases if case.name == name)
 
 
+def enabled(rule: Rule, state: Any, op: Any) -> list[Bool]:
+    """Where the step can be taken at all, if that is not everywhere."""
+    return [] if rule.enabled is None else [rule.enabled(state, op)]
+
+
 def _supposing(
-    subject: Subject, state: Any, cases: Sequence[Case], name: str, world: World, points: list[Word]
+    subject: Subject, situated: Situated, rule: Rule, name: str, world: World, points: list[Word]
 ) -> list[Bool]:
+    state, op, cases = situated
     return [
         taken(cases, name),
+        *enabled(rule, state, op),
         *well_formed(subject, state, world, points),
         *world.facts(points),
     ]
@@ -68,7 +83,7 @@ def step_obligation(subject: Subject, rule: Rule, case: Case, inv: Invariant) ->
     def ask(world: World) -> Query:
         state, op, cases = situation(subject, rule, world)
         m = moment(rule, state, op, find(cases, case.name))
-        p = world.word("p")
+        p = subject.arbitrary(world, "p")
         points = [p, *subject.touched(state, op)]
         further = [*points, *(inv.points(m) if inv.points else ())]
         said = inv.sentence(m, p)
@@ -77,7 +92,7 @@ def step_obligation(subject: Subject, rule: Rule, case: Case, inv: Invariant) ->
         if inv.suppose is not None:
             supposed = all_of(*_suppositions(inv, m, world, further))
             goals = tuple(implies(supposed, goal) for goal in goals)
-        hypotheses = _supposing(subject, state, cases, case.name, world, points)
+        hypotheses = _supposing(subject, (state, op, cases), rule, case.name, world, points)
         hypotheses += everywhere(inv.uses, state, world, further)
         return Query(hypotheses, goals, claim.given)
 
@@ -86,7 +101,7 @@ def step_obligation(subject: Subject, rule: Rule, case: Case, inv: Invariant) ->
         inv.claim,
         inv.source,
         ask,
-        inv.given or (SERIAL_STEPS,),
+        inv.given or subject.assumes,
     )
 
 
@@ -102,17 +117,17 @@ def kept_obligation(
 
     def ask(world: World) -> Query:
         state, op, cases = situation(subject, rule, world)
-        p = world.word("p")
+        p = subject.arbitrary(world, "p")
         # What is asked of the sets after the step is among the facts that are then supposed.
         said = sentence(find(cases, case.name).state, p)
         points = [p, *subject.touched(state, op)]
-        hypotheses = _supposing(subject, state, cases, case.name, world, points)
+        hypotheses = _supposing(subject, (state, op, cases), rule, case.name, world, points)
         hypotheses += [*world.alike(), *(bridge(state, p) for bridge in subject.bridges)]
         return Query(hypotheses, [said])
 
     claim = (sentence.__doc__ or "").strip()
     return Obligation(
-        f"{rule.id}.{case.name}/{sentence.__name__}", claim, rule.source, ask, (SERIAL_STEPS,)
+        f"{rule.id}.{case.name}/{sentence.__name__}", claim, rule.source, ask, subject.assumes
     )
 
 
@@ -120,7 +135,7 @@ def bridge_obligation(subject: Subject, sentence: StateSentence) -> Obligation:
     """That a sentence follows of every well-formed state."""
 
     def ask(world: World) -> Query:
-        state, p = record(world, subject.state, "s"), world.word("p")
+        state, p = record(world, subject.state, "s"), subject.arbitrary(world, "p")
         said = sentence(state, p)
         points = [p, *world.seen()]
         return Query(well_formed(subject, state, world, points), [said])
@@ -135,8 +150,8 @@ def reached_obligation(subject: Subject, rule: Rule, case: Case) -> Obligation:
 
     def ask(world: World) -> Query:
         state, op, cases = situation(subject, rule, world)
-        points = [world.word("p"), *subject.touched(state, op)]
-        supposed = _supposing(subject, state, cases, case.name, world, points)
+        points = [subject.arbitrary(world, "p"), *subject.touched(state, op)]
+        supposed = _supposing(subject, (state, op, cases), rule, case.name, world, points)
         return Query([*supposed, subject.plainly(state)], [])
 
     def by_example(_world: World) -> Query:
@@ -166,9 +181,10 @@ def exhaustive_obligation(subject: Subject, rule: Rule) -> Obligation:
     """That some case of a rule is always taken."""
 
     def ask(world: World) -> Query:
-        state, _, cases = situation(subject, rule, world)
-        p = world.word("p")
+        state, op, cases = situation(subject, rule, world)
+        p = subject.arbitrary(world, "p")
         hypotheses = [*well_formed(subject, state, world, [p]), *world.facts([p])]
+        hypotheses += enabled(rule, state, op)
         return Query(hypotheses, [any_of(False, *(case.when for case in cases))])
 
     return Obligation(

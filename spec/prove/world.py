@@ -24,7 +24,19 @@ from spec.pages import (
 )
 from spec.rule import hints, kind
 from spec.tables import ListedTable, SymbolicTable, Table
-from spec.terms import WIDTH, Bits, Bool, KeySet, KeyTable, PageSet, Word, WordTable
+from spec.terms import (
+    WIDTH,
+    Bits,
+    Bool,
+    KeySet,
+    KeyTable,
+    Natural,
+    NumberSet,
+    NumberTable,
+    PageSet,
+    Word,
+    WordTable,
+)
 from spec.word_pages import WordPages
 
 
@@ -90,6 +102,12 @@ def record(world: World, shape: type, prefix: str) -> Any:
                 values[name] = world.keys(called, packed)
             case KeyTable():
                 values[name] = world.table(called)
+            case Natural():
+                values[name] = world.number(called)
+            case NumberTable():
+                values[name] = world.numbers(called)
+            case NumberSet():
+                values[name] = world.marks(called)
             case None:
                 values[name] = record(world, annotation, called)
     return shape(**values)

@@ -5,6 +5,7 @@ from types import ModuleType
 import pytest
 
 from impl import kernels
+from impl.handoff import Stages
 
 
 @pytest.fixture(params=["pure", "fast"])
@@ -12,3 +13,9 @@ def k(request: pytest.FixtureRequest) -> ModuleType:
     if request.param == "fast" and kernels.built() != "fast":
         pytest.skip("impl._fast is not built")
     return kernels.load(request.param)
+
+
+@pytest.fixture
+def stages(k: ModuleType) -> Stages:
+    """The handoff's stages on either twin."""
+    return Stages(k)

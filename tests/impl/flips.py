@@ -2,11 +2,12 @@
 
     python tests/impl/flips.py [--command "COMMAND"] [--only GLOB[:FIRST[-LAST]]] [--jobs N]
 
-Every `&` `|` `^` `~` `<<` `>>` of `impl/_fast.pyx`, `impl/_steps.pxd` and `impl/_run_steps.pxd`,
-and its assignment, is flipped alone: `&` and `|` change places, so do `<<` and `>>`, `^` becomes
-`&`, and `~` goes. Each flip is built in a temporary copy of the tree, where COMMAND runs with the
-copy first on PYTHONPATH. A COMMAND that fails, crashes or runs out of time there has noticed. The
-flips that survive are listed, those that no COMMAND can be asked to notice apart, with the reason.
+Every `&` `|` `^` `~` `<<` `>>` of `impl/_fast.pyx`, `impl/_steps.pxd`, `impl/_run_steps.pxd` and
+`impl/_handoff.pxd`, and its assignment, is flipped alone: `&` and `|` change places, so do `<<` and
+`>>`, `^` becomes `&`, and `~` goes. Each flip is built in a temporary copy of the tree, where
+COMMAND runs with the copy first on PYTHONPATH. A COMMAND that fails, crashes or runs out of time
+there has noticed. The flips that survive are listed, those that no COMMAND can be asked to notice
+apart, with the reason.
 The exit status is 1 if another flip survived or could not be built, 2 if COMMAND cannot judge: it
 fails on the true build, or passes without loading it.
 """
@@ -30,7 +31,7 @@ from fnmatch import fnmatch
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
-SOURCES = ("impl/_fast.pyx", "impl/_steps.pxd", "impl/_run_steps.pxd")
+SOURCES = ("impl/_fast.pyx", "impl/_steps.pxd", "impl/_run_steps.pxd", "impl/_handoff.pxd")
 # The tests of the plain twin cannot notice; without them each flip takes half the time.
 SUITE = f"{sys.executable} -m pytest tests/impl -x -q -p no:cacheprovider -k 'not pure'"
 BUILD = [sys.executable, "-c", "from setuptools import setup; setup()", "build_ext", "--inplace"]
@@ -81,7 +82,7 @@ def flips(source: str, code: str) -> Iterator[Flip]:
     for token in TOKEN.finditer(code):
         if token["skip"]:
             continue
-        if token["bits"] and not (token["bits"] == "&" and before in ("", "(", "[", ",", "=")):
+        if token["bits"] and not (token["bits"] == "&" and before in ("", "(", "[", ",", "=", ">")):
             here = code.count("\n", 0, token.start()) + 1
             nth = nth + 1 if here == line else 1
             line, old = here, token["bits"]

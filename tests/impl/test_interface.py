@@ -370,8 +370,13 @@ def _public(thing: Any) -> dict[str, Any]:
 @pytest.mark.skipif(kernels.built() != "fast", reason="impl._fast is not built")
 def test_twins_agree_on_names_parameters_and_docstrings() -> None:
     pure, fast = kernels.load("pure"), kernels.load("fast")
-    classes = set(pure.__all__)
+    classes = {name for name in pure.__all__ if inspect.isclass(getattr(pure, name))}
     assert classes == {"ValidationBitmap", "RunTracker", "EmptyCall", "PlainWords"}
+    for name in set(pure.__all__) - classes:
+        one, other = getattr(pure, name), getattr(fast, name)
+        assert inspect.getdoc(one) == inspect.getdoc(other), name
+        parameters = list(inspect.signature(one).parameters)
+        assert parameters == list(inspect.signature(other).parameters), name
     own = {name for name, c in vars(pure).items() if inspect.isclass(c)}
     assert {name for name in own if getattr(pure, name).__module__ == pure.__name__} <= classes
     assert classes == {name for name, c in vars(fast).items() if inspect.isclass(c)} - {"Status"}

@@ -1,0 +1,1 @@
+"""Conformance of the memory-map handoff: stages beside the rules, on whole maps."""

@@ -1,0 +1,270 @@
+"""The handoff as an area of the suite: its rules, its devices, one device's run, its defects."""
+
+import sys
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from fnmatch import fnmatch
+from importlib import import_module
+from pathlib import Path
+from typing import Any, Protocol
+
+from conformance.conform_report import DeviceReport, Difference, RuleRow, Speed
+from conformance.device import DeviceError
+from conformance.handoff import builtin, picture
+from conformance.handoff.calls import RULES
+from conformance.handoff.device import HandoffDevice
+from conformance.handoff.doors import names, vectors
+from conformance.handoff.draw import DRAWS
+from conformance.handoff.judge import HandoffTrace, judge, save
+from conformance.handoff.oracle import Reached
+from conformance.handoff.walk import Parted, Walked, batch, smaller, walk
+from conformance.trace import Finding
+from spec.catalogue import handoff_rules
+from spec.rule import Rule
+
+ID = "handoff"
+MOST_DIFFERENCES = 5
+CALLS_A_BATCH = 20
+"""Calls for each batch that a profile asks of a bitmap: a whole map costs as much as many steps."""
+TIMED_SECONDS = 0.5
+
+
+class Effort(Protocol):
+    """How much a profile runs."""
+
+    @property
+    def examples(self) -> int:
+        """How many calls of Hypothesis."""
+
+    @property
+    def batches(self) -> int | None:
+        """How many batches of calls at random; None: as many as there is time for."""
+
+    @property
+    def batch_seconds(self) -> float:
+        """How long batches may take."""
+
+
+class Task(Protocol):
+    """One device's run, as it is handed to a process."""
+
+    @property
+    def device(self) -> str:
+        """The device's name."""
+
+    @property
+    def effort(self) -> Effort:
+        """How much to run."""
+
+    @property
+    def seed(self) -> int:
+        """The seed of all that is drawn."""
+
+    @property
+    def only(self) -> str:
+        """A glob of rules' ids."""
+
+    @property
+    def traces(self) -> Path:
+        """Where traces go."""
+
+
+def rules() -> Mapping[str, Rule]:
+    """Every rule of the handoff, by id."""
+    return handoff_rules()
+
+
+def specs() -> tuple[str, ...]:
+    """The names of the built-in devices."""
+    return tuple(builtin.TWINS)
+
+
+def owns(spec: str) -> bool:
+    """Whether a name is that of a device of the handoff."""
+    kind, _, name = spec.partition(":")
+    if spec in builtin.TWINS or (kind == "defect" and name in defects()):
+        return True
+    return kind not in ("impl", "defect") and _has_stages(kind, name)
+
+
+def _has_stages(module: str, name: str) -> bool:
+    try:
+        shape = getattr(_imported(module), name, None)
+    except Exception:
+        # Importing somebody's module runs it; whoever is to start it tells what is wrong.
+        return False
+    return all(callable(getattr(shape, stage, None)) for stage in DRAWS)
+
+
+def _imported(module: str) -> Any:
+    if "" not in sys.path:
+        sys.path.insert(0, "")
+    return import_module(module)
+
+
+def start(spec: str) -> HandoffDevice:
+    """A fresh device with a name.
+
+    Raises: DeviceError where there is none, or it does not start.
+    """
+    kind, _, name = spec.partition(":")
+    if spec in builtin.TWINS:
+        return builtin.device(spec)
+    if kind == "defect":
+        made: HandoffDevice = import_module("conformance.handoff.defects").device(name)
+        return made
+    try:
+        device = getattr(_imported(kind), name)()
+    except Exception as error:
+        said = " ".join(f"{type(error).__name__}: {error}".split())
+        raise DeviceError(f"device {spec!r}: {said}") from error
+    missing = [part for part in ("name", "claims", *DRAWS) if not hasattr(device, part)]
+    if missing:
+        raise DeviceError(
+            f"device {spec!r}: has no {missing[0]}; see conformance/handoff/device.py"
+        )
+    unknown = sorted(set(device.claims) - set(rules()))
+    if unknown:
+        raise DeviceError(f"device {spec!r}: claims {unknown[0]!r}, which is no rule")
+    found: HandoffDevice = device
+    return found
+
+
+def run(task: Task) -> DeviceReport:
+    """Run one device through vectors, calls at random and calls of Hypothesis."""
+    device = start(task.device)
+    ids = [i for i in rules() if fnmatch(i, task.only)]
+    claimed = [i for i in ids if i in device.claims]
+    stages = [stage for stage, of in RULES.items() if any(i in claimed for i in of)]
+    differences: list[Difference] = []
+
+    kinds: set[tuple[str, str]] = set()
+
+    def note(made_by: str, parted: Parted) -> None:
+        shown = parted[1].rule, parted[1].field
+        if shown not in kinds and len(differences) < MOST_DIFFERENCES:
+            kinds.add(shown)
+            differences.append(_difference(task, made_by, smaller(device, parted)))
+
+    by_vectors: Reached = Counter()
+    for door in vectors():
+        if door.rule in claimed and len(differences) < MOST_DIFFERENCES:
+            finding = judge(door.call, device, by_vectors)
+            if finding is not None:
+                note(f"vector {door.rule}.{door.case}", (door.call, finding))
+    walked = walk(device, stages, task.seed, task.effort.examples)
+    began = time.perf_counter()
+    bulk = _batches(device, stages, task)
+    spent = time.perf_counter() - began
+    for made_by, done in (("walk", walked), ("batch", bulk)):
+        for parted in done.parted:
+            note(made_by, parted)
+    counts = {"vectors": by_vectors, "walks": walked.reached, "batches": bulk.reached}
+    return DeviceReport(
+        device=device.name,
+        twin_note=task.device,
+        rules=[_row(rule, counts, differences) for rule in claimed],
+        not_claimed=[i for i in ids if i not in device.claims],
+        differences=differences,
+        speed=Speed(
+            batch=round(sum(bulk.reached.values()) / spent) if spent else 0,
+            step_by_step=round(_speed(device, stages, task.seed)),
+        ),
+    )
+
+
+def _batches(device: HandoffDevice, stages: Sequence[str], task: Task) -> Walked:
+    """Batch after batch, as many as the profile says or as there is time for."""
+    done = Walked()
+    until = time.monotonic() + task.effort.batch_seconds
+    for seed in _seeds(task):
+        one = batch(device, stages, seed, CALLS_A_BATCH, small=False)
+        done.calls += one.calls
+        done.reached.update(one.reached)
+        done.parted += one.parted
+        if one.parted or time.monotonic() > until:
+            break
+    return done
+
+
+def _seeds(task: Task) -> Iterator[int]:
+    first, number = task.seed << 32, 0
+    while task.effort.batches is None or number < task.effort.batches:
+        yield first + number
+        number += 1
+
+
+def _speed(device: HandoffDevice, stages: Sequence[str], seed: int) -> float:
+    """Checked steps a second over calls that have been drawn before."""
+    if not stages:
+        return 0.0
+    reached: Reached = Counter()
+    asked = [door.call for door in vectors() if set(RULES[_stage(door.call)]) & device.claims]
+    began, number = time.perf_counter(), seed
+    while asked and time.perf_counter() - began < TIMED_SECONDS:
+        judge(asked[number % len(asked)], device, reached)
+        number += 1
+    return sum(reached.values()) / (time.perf_counter() - began)
+
+
+def _stage(call: Any) -> str:
+    return type(call).__name__.lower()
+
+
+def _difference(task: Task, made_by: str, parted: Parted) -> Difference:
+    call, finding = parted
+    again: Finding | None = judge(call, start(task.device), Counter())
+    trace = HandoffTrace(
+        device=task.device, made_by=made_by, seed=task.seed, call=call, finding=finding
+    )
+    path = str(save(trace, task.traces))
+    return Difference(finding, made_by, 1, path, again is not None)
+
+
+def _row(rule: str, counts: Mapping[str, Reached], differences: Sequence[Difference]) -> RuleRow:
+    def total(kind: str) -> int:
+        return sum(times for (i, _), times in counts[kind].items() if i == rule)
+
+    reached = {n: sum(count[rule, n] for count in counts.values()) for n in names(rule)}
+    return RuleRow(
+        rule=rule,
+        vectors=total("vectors"),
+        walks=total("walks"),
+        batches=total("batches"),
+        reached=reached,
+        differences=sum(d.finding.rule == rule for d in differences),
+    )
+
+
+def defects() -> tuple[str, ...]:
+    """The ids of the known-bad variants."""
+    return tuple(d.id for d in import_module("conformance.handoff.defects").all_defects())
+
+
+def kill(defect_id: str) -> Any:
+    """What finds one known-bad variant: a `conformance.defects.Kill`."""
+    return import_module("conformance.handoff.defects").kill(defect_id)
+
+
+@dataclass(frozen=True)
+class Area:
+    """What the suite asks of an area.
+
+    describe, strip: a difference in words, and drawn.
+    """
+
+    id: str
+    rules: Callable[[], Mapping[str, Rule]]
+    builtin: Callable[[], tuple[str, ...]]
+    owns: Callable[[str], bool]
+    start: Callable[[str], HandoffDevice]
+    run: Callable[[Any], DeviceReport]
+    defects: Callable[[], tuple[str, ...]]
+    kill: Callable[[str], Any]
+    describe: Callable[[Finding, Path | str], str]
+    strip: Callable[[Finding, bool], str]
+
+
+AREA = Area(ID, rules, specs, owns, start, run, defects, kill, picture.describe, picture.strip)

@@ -1,0 +1,121 @@
+"""Calls beside the rules: many at random, and some of Hypothesis, made small where they differ."""
+
+import random
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from hypothesis import HealthCheck, Phase, Verbosity, given, settings
+from hypothesis import seed as seeded
+from hypothesis import strategies as st
+from hypothesis.errors import Flaky
+
+from conformance.handoff.calls import Call, suits
+from conformance.handoff.device import HandoffDevice
+from conformance.handoff.draw import DRAWS, Drawn, Random, draws
+from conformance.handoff.judge import judge
+from conformance.handoff.oracle import Reached
+from conformance.handoff.reduce import reduced
+from conformance.trace import Finding
+
+Parted = tuple[Call, Finding]
+
+
+@dataclass
+class Walked:
+    """What calls did: how many, which cases they reached, and what differed."""
+
+    calls: int = 0
+    reached: Reached = field(default_factory=Counter)
+    parted: list[Parted] = field(default_factory=list)
+
+
+class PartedError(Exception):
+    """A device and the rules part; tells Hypothesis to make the call small."""
+
+
+@st.composite
+def calls_of(draw: st.DrawFn, stages: Sequence[str]) -> Call:
+    """A call of one of some stages."""
+    chooser = Drawn(draw, st.integers)
+    return DRAWS[chooser.one_of(stages)](chooser)
+
+
+def walk(device: HandoffDevice, stages: Sequence[str], seed: int, examples: int) -> Walked:
+    """Ask a device so many calls of Hypothesis, until one parts from the rules."""
+    done = Walked()
+
+    def beside_the_rules(call: Call) -> None:
+        if not suits(call):
+            return
+        counted: Reached = Counter()
+        finding = judge(call, device, counted)
+        if not done.parted:
+            # What is asked again to make a call small is not counted.
+            done.calls += 1
+            done.reached.update(counted)
+        if finding is not None:
+            done.parted.append((call, finding))
+            raise PartedError
+
+    if examples < 1 or not stages:
+        return done
+    run = _settings(examples)(given(calls_of(stages))(beside_the_rules))
+    try:
+        seeded(seed)(run)()
+    except (PartedError, Flaky):
+        # The last one to part is the smallest; a device that answers at random has one as well.
+        done.parted = done.parted[-1:]
+    return done
+
+
+def _settings(examples: int) -> settings:
+    return settings(
+        max_examples=examples,
+        database=None,
+        deadline=None,
+        report_multiple_bugs=False,
+        print_blob=False,
+        verbosity=Verbosity.quiet,
+        phases=(Phase.generate, Phase.shrink),
+        # What is large or slow here is the map or the device, not a strategy to be improved.
+        suppress_health_check=[
+            HealthCheck.too_slow,
+            HealthCheck.data_too_large,
+            HealthCheck.large_base_example,
+        ],
+    )
+
+
+def batch(
+    device: HandoffDevice, stages: Sequence[str], seed: int, count: int, small: bool = True
+) -> Walked:
+    """Ask a device so many calls drawn at random, until one parts from the rules.
+
+    small: that one is then made plain.
+    """
+    done = Walked()
+    source = draws(Random(random.Random(seed)), stages)
+    for _ in range(count if stages else 0):
+        call = next(source)
+        finding = judge(call, device, done.reached)
+        done.calls += 1
+        if finding is not None:
+            done.parted.append(smaller(device, (call, finding)) if small else (call, finding))
+            break
+    return done
+
+
+def smaller(device: HandoffDevice, parted: Parted) -> Parted:
+    """The plainest call found that shows the same field of the same rule to differ."""
+    call, finding = parted
+
+    def seen(other: Call) -> Finding | None:
+        return judge(other, device, Counter())
+
+    def shows(other: Call) -> bool:
+        found = seen(other)
+        return found is not None and (found.rule, found.field) == (finding.rule, finding.field)
+
+    small = reduced(call, shows)
+    return small, seen(small) or finding
