@@ -9,6 +9,7 @@ import struct
 import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 
 from conformance import memmap
@@ -133,8 +134,10 @@ def read_file(path: Path) -> Callable[[bytes], bool]:
             found = host.without_isa_hole(host.read_host_map(path))
         except source.FormatError as error:
             return refused(error, form)
-        if found.entries is not None and found.igvm is None and not found.entries:
-            raise DefectError("a map without entries was read")
+        entries = found.entries or ()
+        made = found.igvm is None and not found.form.startswith("IGVM")
+        if made and any(a.stop > b.first for a, b in pairwise(entries)):
+            raise DefectError("a map whose entries overlap was made")
         return True
 
     return read
