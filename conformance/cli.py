@@ -42,6 +42,7 @@ app = App(
 )
 vectors_app = App(name="vectors", help="Test vectors made by the solver.", help_format="plaintext")
 app.command(vectors_app)
+app.command("conformance.handoff.command:handoff", name="handoff")
 
 
 class UsageError(ValueError):
@@ -462,14 +463,14 @@ def _has_blocks() -> bool:
 
 
 def _codes() -> tuple[tuple[type[BaseException], int], ...]:
-    from conformance.memmap import MemoryMapError
+    from conformance.formats.source import FormatError
     from conformance.runner import NoSuchRule
     from conformance.trace import TraceError
     from conformance.vectors import VectorError
     from spec.prove.run import NoSuchObligation
     from spec.prove.solvers import MissingSolver
 
-    usage = (UsageError, CycloptsError, WriteError, MemoryMapError, TraceError, VectorError)
+    usage = (UsageError, CycloptsError, WriteError, FormatError, TraceError, VectorError)
     return (
         *((kind, 2) for kind in (*usage, NoSuchObligation, NoSuchRule)),
         (MissingSolver, 3),

@@ -18,12 +18,15 @@ from io import StringIO
 from itertools import islice, pairwise
 from pathlib import Path
 
+from conformance.formats.source import FormatError, open_regular, printable, reason_of
+
 SYSFS = Path("/sys/firmware/memmap")
 CAPTURE = "kvm-24g.memmap"
 PAGE_BYTES = 4096
 MAX_ADDRESS = 1 << 52
 MAX_ENTRIES = 65536
-MAX_FILE_BYTES = 16 << 20
+# Room for the longest map; a text costs some eight times its size while it is read.
+MAX_FILE_BYTES = 4 << 20
 MAX_LINE_CHARS = 4096
 # sysfs and the print of newer kernels say the one, the print of older kernels the other.
 RAM_KINDS = frozenset({"system ram", "usable"})
@@ -37,7 +40,7 @@ _NAMED = {"reserved": "=▒", "ACPI": "+▓", "persistent": "*░"}
 _MARKS = {"RAM": "#█", **_NAMED, "other": "?▚", "hole": ".·"}
 
 
-class MemoryMapError(ValueError):
+class MemoryMapError(FormatError):
     """A memory map cannot be used; the text is one line: the place, what is wrong, what to do."""
 
 
@@ -206,8 +209,7 @@ def _span(first: int, stop: int) -> str:
 
 
 def _load(source: Path, name: str = "") -> MemoryMap:
-    # Any byte but NUL and "/" can be in a path; the message is to be one line on any terminal.
-    place = name or "".join(c if c.isprintable() else ascii(c)[1:-1] for c in str(source))
+    place = name or printable(source)
     with _reading(place):
         parse = _from_directory if stat.S_ISDIR(source.stat().st_mode) else _from_text
         given = list(islice(parse(source, place), MAX_ENTRIES + 1))
@@ -262,18 +264,15 @@ def _reading(where: str) -> Iterator[None]:
     except MemoryMapError:
         raise
     except (OSError, ValueError) as error:
-        reason = getattr(error, "strerror", None) or "not a usable path"  # such as a NUL in it
-        raise _AbsentError(f"{where}: cannot be read ({reason}); {_GIVE}") from error
+        raise _AbsentError(f"{where}: cannot be read ({reason_of(error)}); {_GIVE}") from error
 
 
 def _contents(where: str, path: Path, limit: int) -> str:
     """The text of a regular file that has at most `limit` bytes."""
     with _reading(where):
-        # Looked at first, because opening a device can act on it; opened without waiting,
-        # because a FIFO may take the name in between.
-        if not stat.S_ISREG(path.stat().st_mode):
+        handle = open_regular(path)
+        if handle is None:
             raise MemoryMapError(f"{where}: is not a regular file; {_GIVE}")
-        handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC)
         with os.fdopen(handle, "rb") as file:
             data = file.read(limit + 1) or b""
     if len(data) > limit:

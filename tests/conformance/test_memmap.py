@@ -232,7 +232,7 @@ def test_huge_file_is_refused_without_reading_it_all(tmp_path: Path) -> None:
     path = tmp_path / "map"
     with path.open("wb") as file:
         file.truncate(1 << 40)
-    assert refusal(path).startswith(f"{path}: has more than {16 << 20} bytes")
+    assert refusal(path).startswith(f"{path}: has more than {4 << 20} bytes")
 
 
 def test_file_at_the_size_limit_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
