@@ -9,7 +9,7 @@ from pathlib import Path
 
 from conformance.area import Area
 
-PACKAGES = ("protocol", "handoff")
+PACKAGES = ("protocol", "handoff", "mmio")
 
 
 @cache

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from conformance.files import write_atomically
-from spec.catalogue import HANDOFF, MODELS, SUBJECTS
+from spec.catalogue import HANDOFF, MMIO, MODELS, SUBJECTS
 from spec.prove.inductive import Model
 from spec.prove.matrix import Subject, situation
 from spec.prove.run import catalogue
@@ -92,9 +92,17 @@ def _model_page(model: Model, stem: str) -> Iterator[str]:
         world = Symbolic()
         state, op = record(world, model.state, "s"), record(world, rule.operands, "op")
         for case in rule(state, op):
-            did = DID[Did(int(case.outcome))]
-            yield f"| `{case.name}` | {'is never taken (proved)' if case.never else did} |"
+            did = "is never taken (proved)" if case.never else outcome(model, case)
+            yield f"| `{case.name}` | {did} |"
         yield f"\n```python\n{inspect.getsource(rule.cases).rstrip()}\n```\n"
+
+
+def outcome(model: Model, case: Case) -> str:
+    """What a step of a model comes to, in words."""
+    if model.answers is None:
+        return DID[Did(int(case.outcome))]
+    known = isinstance(case.outcome, int)
+    return f"answers {model.answers(case.outcome).name}" if known else "answers what refused it"
 
 
 DID = {
@@ -143,12 +151,21 @@ def stems(model: Model) -> list[str]:
 
 def own(model: Model) -> list[Rule]:
     """The rules of a model that no model before it has."""
-    shared = {id(rule) for one in MODELS[: MODELS.index(model)] for rule in one.rules}
+    before = MODELS[: MODELS.index(model)] if model in MODELS else ()
+    shared = {id(rule) for one in before for rule in one.rules}
     return [rule for rule in model.rules if id(rule) not in shared]
 
 
 def _stem(model: Model, rule: Rule) -> str:
     return model.called(rule).rpartition(".")[0]
+
+
+def whole_page(model: Model) -> str:
+    """The page of a model that has one to itself: its rules, and what is true of it."""
+    said = sentences(model).removeprefix(NOTE).replace("# What is true of", "## All of", 1)
+    lemmas = [o for o in catalogue().values() if o.id.startswith(f"{model.id}/")]
+    listed = "\n".join(f"- `{o.id}`: {o.claim}" for o in lemmas) or "None."
+    return f"{model_page(model, model.id)}{said}\n## Lemmas\n\n{listed}\n"
 
 
 def index() -> str:
@@ -165,6 +182,9 @@ def index() -> str:
             names = [r.name for r in own(model) if _stem(model, r) == stem]
             lines.append(f"| [`{stem}`]({stem}.md) | {', '.join(names)} |")
         lines.append(f"\n[What is true of it]({model.id}.md), and [attacks](attacks.md).\n")
+    for model in MMIO:
+        listed = ", ".join(rule.name for rule in model.rules)
+        lines.append(f"## [`{model.id}`]({model.id}.md)\n\n{listed}\n")
     return "\n".join(lines) + "\n"
 
 
@@ -176,6 +196,7 @@ def pages() -> dict[str, str]:
     for model in MODELS:
         made |= {f"{stem}.md": model_page(model, stem) for stem in stems(model)}
         made[f"{model.id}.md"] = sentences(model)
+    made |= {f"{model.id}.md": whole_page(model) for model in MMIO}
     made["attacks.md"] = attacks()
     return made
 

@@ -3,9 +3,9 @@
 from collections.abc import Iterator
 from importlib import import_module
 
-from conformance.docs import answer
+from conformance.docs import answer, outcome
 from spec.assumptions import ALL
-from spec.catalogue import HANDOFF, MODELS, SUBJECTS
+from spec.catalogue import HANDOFF, MMIO, MODELS, SUBJECTS
 from spec.invariant import Invariant
 from spec.prove.inductive import SORTS, Model
 from spec.prove.matrix import Subject, situation
@@ -111,7 +111,7 @@ def _disciplines(name: str) -> Iterator[str]:
 
 def _models(name: str) -> Iterator[str]:
     told: set[int] = set()
-    for model in MODELS:
+    for model in (*MODELS, *MMIO):
         for rule in model.rules:
             if _is(model.called(rule), name) and id(rule) not in told:
                 told.add(id(rule))
@@ -134,7 +134,8 @@ def _model_rule(model: Model, rule: Rule) -> Iterator[str]:
     yield "cases, of which the first that holds is taken:"
     for number, case in enumerate(rule(state, op), 1):
         never = " (never taken: proved)" if case.never else ""
-        yield f"  {number}. {case.name:<16} -> {Did(int(case.outcome)).name}{never}"
+        did = outcome(model, case) if model.answers else Did(int(case.outcome)).name
+        yield f"  {number}. {case.name:<16} -> {did}{never}"
 
 
 def _others(name: str) -> Iterator[str]:
@@ -142,7 +143,8 @@ def _others(name: str) -> Iterator[str]:
     plain = import_module("conformance.defects").DEFECTS
     of_svsm = import_module("conformance.protocol.defects").all_defects()
     of_handoff = import_module("conformance.handoff.defects").all_defects()
-    for defect in (*plain, *of_svsm, *of_handoff):
+    of_mmio = import_module("conformance.mmio.defects").all_defects()
+    for defect in (*plain, *of_svsm, *of_handoff, *of_mmio):
         if defect.id == name:
             yield f"{defect.id} (defect): {defect.title}"
             yield f"origin: {defect.origin}"

@@ -60,6 +60,15 @@ RMPUPDATE_FLUSHES = Assumption(
     "rmpupdate-flushes",
     "no translation to a page outlives an RMPUPDATE of it",
 )
+SERIAL_CALLS = Assumption(
+    "serial-calls",
+    "calls on one slot do not overlap: it has one owner, who calls from one vCPU at a time",
+)
+FRESH_MAPPINGS = Assumption(
+    "fresh-mappings",
+    "page tables map a device at whole pages that nothing else uses, uncached, and undo what is "
+    "undone and no more",
+)
 CHECKSUM = Assumption(
     "checksum",
     "bytes that differ have different SHA-256 sums, unless somebody meant them to agree",
@@ -78,5 +87,7 @@ ALL = (
     FIXED_LAYOUT,
     ONE_GUEST,
     RMPUPDATE_FLUSHES,
+    SERIAL_CALLS,
+    FRESH_MAPPINGS,
     CHECKSUM,
 )

@@ -2,8 +2,12 @@
 
 from collections.abc import Callable, Iterator
 from functools import cache, partial
+from itertools import chain
 
 from spec.handoff import subjects as handoff
+from spec.mmio import device_claims as mmio_devices
+from spec.mmio import lemmas as mmio_lemmas
+from spec.mmio import model as mmio_model
 from spec.prove.inductive import Model, of_rule, of_states
 from spec.prove.matrix import Subject, matrix
 from spec.prove.obligation import Obligation
@@ -58,6 +62,8 @@ def subject_of(policy: bitmap.Policy) -> Subject:
     return next(s for s in SUBJECTS if (s.id == runs.AREA) == as_runs)
 
 
+MMIO: tuple[Model, ...] = (mmio_model.MODEL, mmio_devices.MODEL)
+"""Models of another area: their rules are not those of an SVSM's pages."""
 MODELS: tuple[Model, ...] = (
     svsm_model.MODEL,
     any_model.MODEL,
@@ -71,9 +77,11 @@ def parts() -> dict[str, Callable[[], Iterator[Obligation]]]:
     """What makes the obligations whose ids begin with a name: of a subject, of a model's rule."""
     made: dict[str, Callable[[], Iterator[Obligation]]] = {}
     made |= {subject.id: partial(matrix, subject) for subject in (*SUBJECTS, *HANDOFF)}
-    for model in MODELS:
+    for model in (*MODELS, *MMIO):
         made[model.id] = partial(of_states, model)
         made |= {model.called(rule): partial(of_rule, model, rule) for rule in model.rules}
+    of_mmio = partial(of_states, mmio_model.MODEL)
+    made[mmio_model.MODEL.id] = lambda: chain(of_mmio(), mmio_lemmas.LEMMAS.found)
     return made
 
 
@@ -99,3 +107,9 @@ def handoff_rules() -> dict[str, Rule]:
 def model_rules(machine: str = "") -> dict[str, Rule]:
     """Every rule of the models of one machine, by id; on SEV-SNP where none is named."""
     return {r.id: r for model in MODELS if model.machine == machine for r in model.rules}
+
+
+@cache
+def mmio_rules() -> dict[str, Rule]:
+    """Every rule of MMIO that an implementation is held to, by id."""
+    return {rule.id: rule for rule in mmio_model.MODEL.rules}

@@ -59,6 +59,16 @@ def ghci(place: str) -> Source:
     return Source("Intel TDX GHCI", place)
 
 
+def ghcb(place: str) -> Source:
+    """Guest-Hypervisor Communication Block standard (56421)."""
+    return Source("AMD GHCB standard (56421)", place)
+
+
+def virtio(section: str) -> Source:
+    """Virtual I/O Device (VIRTIO), version 1.2."""
+    return Source("VIRTIO 1.2", f"section {section}")
+
+
 def igvm(name: str) -> Source:
     """The IGVM file format, as its Rust crate defines it."""
     return Source("IGVM (igvm_defs)", name)

@@ -153,6 +153,17 @@ def implies(given: Bool, then: Bool) -> Bool:
     return any_of(negate(given), then)
 
 
+def where(term: Word, value: int, said: Bool) -> Bool:
+    """Where `term`, a name alone, has `value`, `said` holds; of a formula, with the value put in.
+
+    Then no solver has to find out which branch it is in.
+    """
+    if not is_symbolic(term):
+        return implies(term == value, said)
+    there = z3.simplify(z3.substitute(truth(said), (term, z3.BitVecVal(value, term.size()))))
+    return z3.Implies(term == value, there)
+
+
 def same(left: Bool, right: Bool) -> Bool:
     """Two truth values agree."""
     return left == right

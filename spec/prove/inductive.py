@@ -1,14 +1,16 @@
 """The obligations of a model whose state many actors change: sentences that every step keeps.
 
 A sentence speaks of a state and of some arbitrary things in it, told apart by the names of its
-parameters: `p` and `q` are system pages, `g` and `h` guest frames, `c` and `d` vCPUs. The engine
-adds "for all". In a proof each is a fresh constant, and what is known before a step is looked at
-there and at what the step names; so there is no quantifier, whatever the number of each.
+parameters: `p` and `q` are system pages, `g` and `h` guest frames, `c` and `d` vCPUs, `i` and `j`
+slots, `b` a byte, `n` a place in a log. The engine adds "for all". In a proof each is a fresh
+constant, and what is known before a step is looked at there and at what the step names; so there
+is no quantifier, whatever the number of each.
 """
 
 import inspect
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from enum import IntEnum
 from itertools import product
 from typing import Any
 
@@ -23,7 +25,20 @@ from spec.rule import Case, Rule, taken
 from spec.sources import Source, definition
 from spec.terms import Bool, Word, negate, truth
 
-SORTS = {"p": "spn", "q": "spn", "g": "gfn", "h": "gfn", "c": "vcpu", "d": "vcpu"}
+SORTS = {
+    "p": "spn",
+    "q": "spn",
+    "g": "gfn",
+    "h": "gfn",
+    "c": "vcpu",
+    "d": "vcpu",
+    "i": "slot",
+    "j": "slot",
+    "b": "byte",
+    "n": "place",
+}
+IN_SETS = ("gfn", "spn", "byte")
+"""Sorts of things that sets hold, of which something may be said of many at once."""
 Points = Mapping[str, Sequence[Word]]
 """For each sort, the things that a proof looks at."""
 
@@ -32,6 +47,7 @@ Points = Mapping[str, Sequence[Word]]
 class Sentence:
     """What is true of every state between steps, or of every step.
 
+    Of a step it may say several things, each of which is asked by itself.
     needs: the disciplines without which it is false, by name.
     """
 
@@ -95,7 +111,9 @@ class Model:
     a simple one, where values are chosen. never: cases that no step takes on this machine, which
     is proved. machine: where several models share rules, what tells its obligations apart.
     inherits: a model whose sentences are true here too: proved there of the rules that are shared,
-    here of those that are not. fails_closed: cases marked `never` are never taken.
+    here of those that are not. fails_closed: cases marked `never` are never taken. answers: of an
+    outcome, its name, where it is not one of `Did`. together: obligations of a rule are asked in
+    one session; where goals are hard, each has an easier time by itself.
     """
 
     id: str
@@ -113,11 +131,17 @@ class Model:
     machine: str = ""
     inherits: "Model | None" = None
     fails_closed: bool = True
+    answers: type[IntEnum] | None = None
+    together: bool = True
 
     def called(self, rule: Rule) -> str:
         """The id of a rule's obligations."""
         area, _, rest = rule.id.partition(".")
         return f"{area}.{self.machine}.{rest}" if self.machine else rule.id
+
+    def session(self, name: str) -> str:
+        """The name that obligations which are asked in one session share."""
+        return name if self.together else ""
 
 
 THINGS = tuple(SORTS)
@@ -163,11 +187,11 @@ def _situation(model: Model, rule: Rule | None, known: str, world: World) -> Sit
     spared = {"vcpu": things["d"]} if rule else {}
     supposed = [said for one in sentences for said in one.instances(state, points, spared)]
     supposed += [rule.enabled(state, op)] if rule and rule.enabled else []
-    supposed += world.near([*points["gfn"], *points["spn"]])
+    supposed += world.near([place for sort in IN_SETS for place in points.get(sort, ())])
     return Situation(state, op, cases, things, supposed)
 
 
-Then = Callable[[Situation, Case], Bool]
+Then = Callable[[Situation, Case], Bool | tuple[Bool, ...]]
 
 
 def _cell(model: Model, rule: Rule, case: Case, one: Sentence, then: Then) -> Obligation:
@@ -177,7 +201,9 @@ def _cell(model: Model, rule: Rule, case: Case, one: Sentence, then: Then) -> Ob
         now = situation(model, rule, "kept", world)
         at = find(now.cases, case.name)
         given = taken(now.cases, case.name)
-        return Query(now.supposed, [then(now, at)], given, model.plain(now.state, now.op))
+        said = then(now, at)
+        goals = said if isinstance(said, tuple) else (said,)
+        return Query(now.supposed, goals, given, model.plain(now.state, now.op))
 
     return Obligation(
         f"{model.called(rule)}.{case.name}/{one.name}",
@@ -186,7 +212,7 @@ def _cell(model: Model, rule: Rule, case: Case, one: Sentence, then: Then) -> Ob
         ask,
         model.assumptions,
         "inductive",
-        shares=model.called(rule),
+        shares=model.session(model.called(rule)),
     )
 
 
@@ -217,7 +243,7 @@ def _of_state(model: Model, one: Sentence, known: str) -> Obligation:
         ask,
         model.assumptions,
         "follows",
-        shares=f"{model.id}/{known}",
+        shares=model.session(f"{model.id}/{known}"),
     )
 
 
@@ -274,7 +300,9 @@ def _reached(model: Model, rule: Rule, case: Case) -> Obligation:
     claim = f"Some step of {rule.name} takes the case {case.name}."
     name = model.called(rule)
     where = f"{name}.{case.name}/is_reached"
-    return Obligation(where, claim, rule.source, ask, model.assumptions, "witness", shares=name)
+    return Obligation(
+        where, claim, rule.source, ask, model.assumptions, "witness", model.session(name)
+    )
 
 
 def _never(model: Model, rule: Rule, case: Case) -> Obligation:
@@ -289,5 +317,5 @@ def _never(model: Model, rule: Rule, case: Case) -> Obligation:
         ask,
         model.assumptions,
         "inductive",
-        shares=model.called(rule),
+        shares=model.session(model.called(rule)),
     )

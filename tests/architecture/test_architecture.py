@@ -8,6 +8,12 @@ import pytest
 
 from impl import abi
 from spec.machine import host, native, snp, tdx, tdx_host
+from spec.mmio import access as mmio_access
+from spec.mmio import config as mmio_config
+from spec.mmio import devices as mmio_devices
+from spec.mmio import slots as mmio_slots
+from spec.mmio import state as mmio_state
+from spec.mmio import wire as mmio_wire
 from spec.validation import (
     bitmap,
     launch,
@@ -79,6 +85,12 @@ FREE = (
     launch,
     reboot,
     migration,
+    mmio_wire,
+    mmio_state,
+    mmio_access,
+    mmio_slots,
+    mmio_config,
+    mmio_devices,
 )
 BANNED = (ast.If, ast.IfExp, ast.While, ast.For, ast.BoolOp, ast.Assert, ast.Try, ast.Match)
 BANNED_COMPARE = (ast.Lt, ast.LtE, ast.Gt, ast.GtE, ast.In, ast.NotIn, ast.Is, ast.IsNot)
