@@ -24,7 +24,8 @@ def region(base=0x1000, pages=1000, runs=()):
 
 
 def test_every_obligation_is_proved_for_every_number_of_pages():
-    results = prove_many(matching([]), Effort(("z3",)), Budget())
+    ids = matching(["validation.bitmap.*", "validation.bitmap/*"])
+    results = prove_many(ids, Effort(("z3",)), Budget())
     assert len(results) > 600
     assert [r.id for r in results if r.verdict != "PROVED"] == []
 
