@@ -1,8 +1,8 @@
 """What `--args` says: what each argument of a function is, in the calling convention's order.
 
 `mmio` is the device pointer; `data` the buffer that is read from or written to; `NAME*` another
-buffer; `NAME{8:mmio;16:size}` a record whose fields at these offsets are such; `NAME:32` a number
-of so many bits, above which its register holds anything; any other name is one of 64 bits, and
+buffer; `NAME{8:mmio;16:mmio + 256}` a record with that at these offsets; `NAME:32` a number of so
+many bits, above which its register holds anything; any other name is one of 64 bits, and
 `_` is of no interest.
 """
 
@@ -12,7 +12,7 @@ from typing import Any
 
 import z3
 
-from conformance.audit.expressions import RESERVED
+from conformance.audit.expressions import RESERVED, whole_number
 from conformance.audit.faults import UnreadableObject
 from conformance.audit.state import State, pieces_of
 from conformance.audit.world import DEVICE
@@ -87,7 +87,11 @@ def _narrow(made: Arguments, text: str, name: str, width: int) -> Any:
 
 def _read_record(made: Arguments, text: str, name: str, inner: str) -> None:
     for part in inner.split(";"):
-        offset, colon, label = part.strip().partition(":")
-        if not colon or not offset.strip().isdigit() or not label.strip().isidentifier():
+        offset, colon, held = (word.strip() for word in part.partition(":"))
+        if not colon or not offset.isdigit() or len(offset) > 6:
             raise UnreadableObject(f"--args {text}: {part!r} is not OFFSET:NAME, such as 8:mmio")
-        made.records.append((name, int(offset), _new(made, text, label.strip(), False)))
+        if held.isidentifier() and held not in made.names:
+            value = _new(made, text, held, False)
+        else:
+            value = whole_number(held, frozenset(made.names))(made.names)
+        made.records.append((name, int(offset), value))

@@ -15,7 +15,7 @@ from conformance.audit.expressions import Expression, whole_truth
 from conformance.audit.faults import NotModelled, UnreadableObject
 from conformance.audit.image import Function, Image, is_function, load, matching
 from conformance.audit.verdict import DATA, Judge, Verdict, Violation, covers_all
-from conformance.audit.world import World
+from conformance.audit.world import World, apart
 
 SECONDS = 30.0
 ASSUMED = ("pointers_disjoint", "stack_aligned", "direction_clear")
@@ -114,7 +114,7 @@ def audit_image(
     world.on_access = judge.access
     start = execute.entry(world, function.address, asked.arguments.values)
     asked.arguments.put_records(start)
-    start.suppose = tuple(one(names) for one in asked.assume)
+    start.suppose = (*apart(asked.arguments.regions), *(one(names) for one in asked.assume))
     paths = execute.Paths()
     where = line = ""
     witness: dict[str, int] = {}

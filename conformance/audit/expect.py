@@ -8,6 +8,7 @@
     R32*                                      one read or more: a poll
     only W32                                  any number of accesses, each of that kind
     R32 returning (read >> 4) & 1             what is returned, or `any`
+    R32 then W32@4(read) if answer1 != 0 else R32     what the device answers may decide
 
 Where nothing is said, a write writes the argument `value`, or the bytes of `data`; a read is stored
 at `data`, or returned. What an RMW writes is anything unless stated, and so is what a poll
@@ -26,6 +27,8 @@ ACCESS = re.compile(r"(RMW|R|W)(\d*)")
 WIDTHS = (8, 16, 32, 64)
 MAX_CLAUSES = 64
 ANY = "any"
+ANSWERS = frozenset(f"answer{number}" for number in range(1, 9))
+"""What the device answered to the reads of a path; anything, where there were not as many."""
 
 
 @dataclass(frozen=True)
@@ -74,12 +77,12 @@ def parse(text: str, names: frozenset[str]) -> tuple[Clause, ...]:
 
     Raises: UnreadableObject
     """
-    words = words_of(text, names | {"read", "old"})
+    words = words_of(text, names | ANSWERS | {"read", "old"})
     clauses: list[Clause] = []
     while True:
         began = words.at
         items, only, returning = _accesses(words)
-        told = " ".join(words.words[began : words.at])
+        told = words.since(began)
         if not words.take("if"):
             clauses.append(Clause(_always, items, only, returning, told))
             break

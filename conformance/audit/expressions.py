@@ -51,6 +51,7 @@ class Words:
     text: str
     names: frozenset[str]
     words: list[str]
+    spans: list[tuple[int, int]]
     at: int = 0
     depth: int = 0
 
@@ -75,6 +76,10 @@ class Words:
         self.at += 1
         return self.words[self.at - 1] if self.at <= len(self.words) else ""
 
+    def since(self, began: int) -> str:
+        """The text from one word up to the next one."""
+        return self.text[self.spans[began][0] : self.spans[self.at - 1][1]]
+
     def fault(self, what: str) -> UnreadableObject:
         """What is wrong, and where."""
         found = f"before `{self.peek()}`" if self.peek() else "at the end"
@@ -86,14 +91,15 @@ def words_of(text: str, names: frozenset[str]) -> Words:
 
     Raises: UnreadableObject
     """
-    found, at = [], 0
+    found, spans, at = [], [], 0
     while text[at:].strip():
         match = TOKEN.match(text, at)
         if match is None:
             raise UnreadableObject(f"{text!r}: nothing starts with {text[at:].strip()[0]!r}")
         found.append(match[1])
+        spans.append(match.span(1))
         at = match.end()
-    return Words(text, names, found)
+    return Words(text, names, found, spans)
 
 
 def whole_truth(text: str, names: frozenset[str]) -> Expression:
@@ -103,6 +109,18 @@ def whole_truth(text: str, names: frozenset[str]) -> Expression:
     """
     words = words_of(text, names)
     found = truth(words)
+    if words.peek():
+        raise words.fault("nothing more was expected")
+    return found
+
+
+def whole_number(text: str, names: frozenset[str]) -> Expression:
+    """The word that a text states.
+
+    Raises: UnreadableObject
+    """
+    words = words_of(text, names)
+    found = number(words)
     if words.peek():
         raise words.fault("nothing more was expected")
     return found

@@ -6,7 +6,7 @@ where the caller looks for it. PASS is said only if every path was followed to i
 paths were shown to cover every input.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, NoReturn
 
@@ -15,7 +15,7 @@ import z3
 from conformance.audit import bits
 from conformance.audit.decode import RAX
 from conformance.audit.execute import CIRCLES, CLOSED, RETURNS
-from conformance.audit.expect import Clause, Item
+from conformance.audit.expect import ANSWERS, Clause, Item
 from conformance.audit.faults import NotModelled
 from conformance.audit.state import Access, State, value_of
 from conformance.audit.world import World
@@ -63,31 +63,43 @@ class Judge:
     clauses: tuple[Clause, ...]
     names: dict[str, Any]
     has_data: bool
-    _applying: list[tuple[Any, Clause]] = field(default_factory=list)
 
     @property
     def repeats(self) -> bool:
         """Whether any number of accesses may be right."""
         return any(clause.repeats for clause in self.clauses)
 
-    def _applies(self) -> list[tuple[Any, Clause]]:
+    def _env(self, s: State) -> dict[str, Any]:
+        # Arguments, and what the device answered so far; what it did not is unknown.
+        reads = [
+            bits.term(bits.widen(one.value, one.width, 64), 64)
+            for one in s.trace
+            if one.kind == "R" and one.width
+        ]
+        answers = {name: self.world.named(f"no_{name}", 64) for name in ANSWERS}
+        answers |= {f"answer{number + 1}": value for number, value in enumerate(reads[:8])}
+        last = reads[-1] if reads else self.world.named("no_answer", 64)
+        return {**self.names, **answers, "read": last, "old": last}
+
+    def _applies(self, env: dict[str, Any]) -> list[tuple[Any, Clause]]:
+        made: list[tuple[Any, Clause]] = []
         before = z3.BoolVal(True)
-        for clause in () if self._applying else self.clauses:
-            holds = clause.condition(self.names)
-            self._applying.append((z3.simplify(z3.And(before, holds)), clause))
+        for clause in self.clauses:
+            holds = clause.condition(env)
+            made.append((z3.simplify(z3.And(before, holds)), clause))
             before = z3.And(before, z3.Not(holds))
-        return self._applying
+        return made
 
     def access(self, s: State, access: Access) -> None:
         """Judge the access that a path has just made.
 
         Raises: Violation
         """
-        number = len(s.trace) - 1
+        number, env = len(s.trace) - 1, self._env(s)
         wrong = [
             (z3.And(applies, mismatch), clause)
-            for applies, clause in self._applies()
-            for mismatch in [self._mismatch(s, clause, number, access)]
+            for applies, clause in self._applies(env)
+            for mismatch in [self._mismatch(env, clause, number, access)]
             if mismatch is not False
         ]
         self._refute(s, wrong, lambda clause: self._why(clause, number, access), access.address)
@@ -98,38 +110,34 @@ class Judge:
             return f"{made}, where {clause.text} is expected and is over"
         return f"{made}, where {clause.text} is expected"
 
-    def _mismatch(self, s: State, clause: Clause, number: int, access: Access) -> Any:
+    def _mismatch(self, env: dict[str, Any], clause: Clause, number: int, access: Access) -> Any:
         items = clause.items
         if clause.only:
             wanted = items[0] if access.kind == "R" or len(items) == 1 else items[-1]
-            return self._differs(s, wanted, access, check_place=False)
+            return self._differs(env, wanted, access, check_place=False)
         if number >= len(items):
             if not items or not items[-1].many:
                 return z3.BoolVal(True)
-            return self._differs(s, items[-1], access)
-        return self._differs(s, items[number], access)
+            return self._differs(env, items[-1], access)
+        return self._differs(env, items[number], access)
 
-    def _differs(self, s: State, item: Item, access: Access, check_place: bool = True) -> Any:
+    def _differs(
+        self, env: dict[str, Any], item: Item, access: Access, check_place: bool = True
+    ) -> Any:
         if item.kind[-1] != access.kind or access.width == 0:
             return z3.BoolVal(True)
-        wrong = [item.width(self.names) != access.width]
+        wrong = [item.width(env) != access.width]
         if check_place:
-            wrong.append(item.offset(self.names) != bits.term(access.offset, 64))
+            wrong.append(item.offset(env) != bits.term(access.offset, 64))
             if access.kind == "W":
-                wanted = self._wanted(s, item, access.width)
+                wanted = self._wanted(env, item, access.width)
                 if wanted is not None:
                     wrong.append(bits.term(access.value, access.width) != wanted)
         return bits.tidy(z3.Or(*wrong))
 
-    def _wanted(self, s: State, item: Item, width: int) -> Any:
+    def _wanted(self, env: dict[str, Any], item: Item, width: int) -> Any:
         if item.value is not None:
-            reads = [one for one in s.trace if one.kind == "R" and one.width]
-            old = bits.term(bits.widen(reads[-1].value, reads[-1].width, 64), 64) if reads else None
-            names = {**self.names, "old": old, "read": old}
-            if old is None:
-                names = {**self.names, "old": self.world.fresh("old", 64)}
-                names["read"] = names["old"]
-            return z3.Extract(width - 1, 0, item.value(names))
+            return z3.Extract(width - 1, 0, item.value(env))
         if item.kind == "RMW":
             return None
         if VALUE in self.names:
@@ -151,31 +159,29 @@ class Judge:
             what = "loops here for ever, and asks the device nothing"
             self._refute(s, [(z3.BoolVal(True), self.clauses[0])], lambda _: what, s.at)
             return
-        made = len(s.trace)
+        made, env = len(s.trace), self._env(s)
         wrong = [
             (applies, clause)
-            for applies, clause in self._applies()
+            for applies, clause in self._applies(env)
             if not clause.only and made < len(clause.items)
         ]
         self._refute(s, wrong, lambda c: f"{s.ended} after {_count(made)}; expected {c.text}", s.at)
         if s.ended != RETURNS:
             return
-        for applies, clause in self._applies():
-            for what, differs in self._left_wrong(s, clause):
+        for applies, clause in self._applies(env):
+            for what, differs in self._left_wrong(s, env, clause):
                 self._refute(
                     s, [(z3.And(applies, differs), clause)], lambda _, what=what: what, s.at
                 )
 
-    def _left_wrong(self, s: State, clause: Clause) -> list[tuple[str, Any]]:
+    def _left_wrong(self, s: State, env: dict[str, Any], clause: Clause) -> list[tuple[str, Any]]:
         reads = [one for one in s.trace if one.kind == "R" and one.width]
         if clause.returning is not None:
             if isinstance(clause.returning, str):
                 return self._data_changed(s, 0)
-            read = (
-                bits.term(bits.widen(reads[-1].value, reads[-1].width, 64), 64) if reads else None
-            )
-            wanted = clause.returning({**self.names, "read": read, "old": read})
-            width = reads[-1].width if reads else 64
+            wanted = clause.returning(env)
+            # Of one answer, as wide as it; of several put together, a whole word.
+            width = reads[-1].width if len(reads) == 1 or (reads and clause.repeats) else 64
             returned = bits.term(bits.part(s.regs[RAX], 0, width, 64), width)
             differs = returned != z3.Extract(width - 1, 0, wanted)
             return [

@@ -27,7 +27,8 @@ RETURN_TO = 0x7FEE_EEEE_0000
 MAX_VALUES = 256
 MAX_OFFSETS = 64
 SOLVER_MS = 4000
-SOLVER_RLIMIT = 20_000_000
+ROOM = 1 << 20
+"""How far regions are apart at least; no function that is audited reaches as far."""
 
 
 class World:
@@ -242,6 +243,18 @@ class World:
                 found = frozenset(n for n, base in self.regions.items() if value.eq(base))
             self._mentions[key] = (value, found)
         return self._mentions[key][1]
+
+
+def apart(pointers: dict[str, Any]) -> list[Any]:
+    """That pointers are as far apart as the regions are, for code that compares them."""
+    listed = list(pointers.values())
+    clear = [
+        z3.Or(z3.ULT(one, STACK_LOW - ROOM), z3.ULT(STACK_ABOVE, one))
+        for name, one in pointers.items()
+        if name != DEVICE or len(pointers) > 1
+    ]
+    pairs = [(a, b) for n, a in enumerate(listed) for b in listed[:n]]
+    return clear + [z3.And(z3.ULE(ROOM, a - b), z3.ULE(ROOM, b - a)) for a, b in pairs]
 
 
 def _unheeded(s: State, access: Access) -> None:
