@@ -34,7 +34,7 @@ class Question:
 
 @dataclass(frozen=True)
 class Finding:
-    """What became of one function."""
+    """What became of one function. encodings: those met, each with the code of one of its kind."""
 
     function: str
     verdict: Verdict
@@ -44,7 +44,7 @@ class Finding:
     steps: int
     queries: int
     seconds: float
-    encodings: tuple[str, ...]
+    encodings: dict[str, str]
     where: str = ""
     line: str = ""
     witness: dict[str, int] = field(default_factory=dict)
@@ -145,7 +145,7 @@ def audit_image(
         steps=paths.steps,
         queries=world.queries,
         seconds=round(time.monotonic() - began, 4),
-        encodings=tuple(sorted({one.encoding for one in paths.instructions.values()})),
+        encodings=dict(sorted((i.encoding, i.code.hex()) for i in paths.instructions.values())),
         where=where,
         line=line,
         witness=witness,

@@ -9,6 +9,7 @@ from rich.text import Text
 
 from conformance.audit.audit import ASSUMED, Finding, Question, functions_of
 from conformance.audit.elf import ElfFile
+from conformance.audit.encodings import told
 from conformance.audit.inlined import inlined_away
 from conformance.audit.verdict import Verdict
 from conformance.console import table
@@ -60,7 +61,7 @@ def show(found: AuditReport, console: Console) -> None:
     promised = f"; promised by callers: {'; '.join(found.assume)}" if found.assume else ""
     console.print(
         f"{found.object}: {len(found.findings)} audited as ({found.args}); "
-        f"{len(met)} encodings met; assumptions: {', '.join(found.assumptions)}{promised}",
+        f"{told(met)}; assumptions: {', '.join(found.assumptions)}{promised}",
         style="dim",
         markup=False,
     )

@@ -44,14 +44,12 @@ def shift(kind: str, s: State, i: Instruction) -> None:
         return bits.bit(moved, 0, width)
 
     def overflown() -> Truth:
-        # Told by the manual for a shift by 1 only.
-        if count != 1 or not isinstance(count, int):
-            return s.world.fresh_truth("of")
         if kind == "sar":
             return False
         top = bits.bit(a, width - 1, width)
         return top if kind == "shr" else bits.differ(bits.bit(value, width - 1, width), top)
 
+    # Told by the manual for a shift by 1 only.
     over = overflown if isinstance(count, int) and count == 1 else UNDEFINED
     # A count of the width and more leaves no bit to carry for narrow operands.
     told = isinstance(count, int) and count <= width

@@ -1,7 +1,7 @@
 """One instruction: its rule, by its mnemonic."""
 
 from conformance.audit import control, integer, shifts, sse
-from conformance.audit.decode import Immediate, Instruction, Memory, Register
+from conformance.audit.decode import CONTROL, Immediate, Instruction, Memory, Register
 from conformance.audit.faults import NotModelled
 from conformance.audit.integer import Rule
 from conformance.audit.state import State
@@ -42,6 +42,8 @@ def rule_of(i: Instruction) -> Rule:
         raise NotModelled(f"`{i.text}`: a lock that is not modelled")
     if i.repeat == "repne":
         raise NotModelled(f"`{i.text}` is not modelled")
+    if i.code[0] == 0x66 and (i.op in CONTROL or i.op.startswith("j")):
+        raise NotModelled(f"`{i.text}`: a jump that processors of different makers take otherwise")
     for operand in i.operands:
         if isinstance(operand, Register) and operand.index < 0:
             raise NotModelled(f"`{i.text}` names a register that is not modelled")

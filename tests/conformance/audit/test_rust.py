@@ -13,6 +13,7 @@ from built import cases_of
 
 from conformance.audit.audit import Question, audit
 from conformance.audit.elf import read_objects
+from conformance.audit.encodings import compared, told
 from conformance.audit.verdict import Verdict
 
 CRATE = Path(__file__).parents[2] / "reference" / "mmio_rust"
@@ -81,6 +82,7 @@ def test_right_ones_pass_and_wrong_ones_fail(built, case, profile):
     assert found.verdict is (Verdict.PASS if case.is_right(profile) else Verdict.FAIL), found
     if found.verdict is Verdict.FAIL:
         assert found.line and found.accesses, found
+    assert found.encodings.keys() - {"ud2"} <= compared().keys(), told(set(found.encodings))
 
 
 def test_a_dispatch_through_a_jump_table_is_audited_in_a_second(built):
