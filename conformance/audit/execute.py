@@ -21,6 +21,7 @@ from conformance.audit.world import RETURN_TO, STACK_TOP, World
 MAX_STEPS = 20_000
 MAX_PATHS = 2_000
 MAX_TURNS = 8
+MAX_ROUNDS = 64
 ARGUMENTS = (7, 6, 2, 1, 8, 9)
 """The registers of the first six arguments: rdi, rsi, rdx, rcx, r8, r9."""
 
@@ -51,6 +52,7 @@ class Head:
     accesses: int
     turns: int
     forgotten: "Changes"
+    rounds: int
 
 
 def entry(world: World, address: int, arguments: list[Value]) -> State:
@@ -176,10 +178,14 @@ def _head(s: State, repeats: bool) -> None:
         _forget(s, before, everything)
         s.heads[s.rip] = _as_head(s, before.turns + 1, everything)
     else:
-        s.heads[s.rip] = _as_head(s, before.turns, before.forgotten)
+        # A count that is known may be long; one that is not has no end.
+        rounds = before.rounds + (len(s.suppose) > before.suppose)
+        if rounds > MAX_ROUNDS:
+            raise NotModelled(f"a loop that may go round more than {MAX_ROUNDS} times")
+        s.heads[s.rip] = _as_head(s, before.turns, before.forgotten, rounds)
 
 
-def _as_head(s: State, turns: int, forgotten: "Changes") -> Head:
+def _as_head(s: State, turns: int, forgotten: "Changes", rounds: int = 0) -> Head:
     return Head(
         tuple(s.regs),
         tuple(s.wide),
@@ -189,6 +195,7 @@ def _as_head(s: State, turns: int, forgotten: "Changes") -> Head:
         len(s.trace),
         turns,
         forgotten,
+        rounds,
     )
 
 
