@@ -73,10 +73,12 @@ def follow(
     repeats: bool,
     found: Paths,
     max_steps: int = MAX_STEPS,
+    on_loop: Callable[[State], list[State] | None] | None = None,
 ) -> None:
     """Follow every path from `start` into `found`; `at_end` judges each that ended.
 
-    repeats: a loop that reads the device may go round any number of times.
+    repeats: a loop that reads the device may go round any number of times. on_loop: what becomes of
+    a path that comes to the head of a loop; other paths in its place, or None: it goes on.
     Raises: whatever the judge raises, which ends the search.
     """
     work = [start]
@@ -89,7 +91,7 @@ def follow(
     while work:
         s = work.pop()
         try:
-            work += _follow_one(s, found, contracts, repeats, max_steps)
+            work += _follow_one(s, found, contracts, repeats, max_steps, on_loop)
             if len(work) + len(found.ended) > MAX_PATHS:
                 raise NotModelled(f"more than {MAX_PATHS} paths")
             if s.ended:
@@ -105,7 +107,12 @@ def follow(
 
 
 def _follow_one(
-    s: State, found: Paths, contracts: dict[int, str], repeats: bool, max_steps: int
+    s: State,
+    found: Paths,
+    contracts: dict[int, str],
+    repeats: bool,
+    max_steps: int,
+    on_loop: Callable[[State], list[State] | None] | None,
 ) -> list[State]:
     world = s.world
     while not s.ended:
@@ -133,7 +140,9 @@ def _follow_one(
             s.rip, s.trace = at, trace
             return _children(s, split)
         if s.rip <= at and instruction.op not in ("call", "ret") and not instruction.repeat:
-            _head(s, repeats)
+            instead = on_loop(s) if on_loop else _head(s, repeats)
+            if instead is not None:
+                return instead
     return []
 
 
@@ -154,14 +163,14 @@ def _children(s: State, split: Split) -> list[State]:
     return made
 
 
-def _head(s: State, repeats: bool) -> None:
+def _head(s: State, repeats: bool) -> list[State] | None:
     for name in FLAGS:
         if s.flags.get(name, UNDEFINED) is not UNDEFINED:
             s.flag(name)
     before = s.heads.get(s.rip)
     if before is None:
         s.heads[s.rip] = _as_head(s, 0, NOTHING)
-        return
+        return None
     changed = _changes(s, before)
     quiet = len(s.trace) == before.accesses
     fresh = any(new - old for new, old in zip(changed, before.forgotten, strict=True))
@@ -183,6 +192,7 @@ def _head(s: State, repeats: bool) -> None:
         if rounds > MAX_ROUNDS:
             raise NotModelled(f"a loop that may go round more than {MAX_ROUNDS} times")
         s.heads[s.rip] = _as_head(s, before.turns, before.forgotten, rounds)
+    return None
 
 
 def _as_head(s: State, turns: int, forgotten: "Changes", rounds: int = 0) -> Head:

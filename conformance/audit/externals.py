@@ -13,7 +13,7 @@ from conformance.audit.decode import RAX, RCX, RDI, RDX, RSI
 from conformance.audit.faults import NotModelled
 from conformance.audit.integer import decide
 from conformance.audit.state import UNDEFINED, State
-from conformance.audit.world import DEVICE
+from conformance.audit.world import DEVICE, MAX_COPY
 
 NO_RETURN = (
     "abort",
@@ -39,6 +39,7 @@ NO_RETURN = (
 
 COPIES = ("memcpy", "memmove", "__memcpy_chk", "__memmove_chk")
 FILLS = ("memset", "__memset_chk")
+COUNT_ONES = "__popcountdi2"
 
 
 @cache
@@ -50,7 +51,7 @@ def never_returns(name: str) -> bool:
 @cache
 def has_contract(name: str) -> bool:
     """Whether the function is taken at its word, even where its code is at hand."""
-    return name in COPIES or name in FILLS
+    return name in COPIES or name in FILLS or name == COUNT_ONES
 
 
 def run(s: State, name: str) -> None:
@@ -65,6 +66,10 @@ def run(s: State, name: str) -> None:
         _copy(s)
     elif name in FILLS:
         _fill(s)
+    elif name == COUNT_ONES:
+        s.regs[RAX] = s.world.count_ones(s.regs[RDI], 64)
+        s.rip = s.world.concrete(s, s.pop())
+        return
     else:
         raise NotModelled(f"a call of {name}, which is defined elsewhere")
     s.regs[RAX] = s.regs[RDI]
@@ -82,7 +87,8 @@ def _copy(s: State) -> None:
             s.world.touch(s, place, kind)
             raise NotModelled("what memcpy makes of a device")
     size = s.world.concrete(s, count, "the length of a copy")
-    _bounded(size)
+    if size > MAX_COPY:
+        raise NotModelled(f"a copy of {size} bytes")
     pieces = [s.world.byte(s, source.region, source.offset + n) for n in range(size)]
     for n, piece in enumerate(pieces):
         s.memory[target.region, target.offset + n] = piece
@@ -96,16 +102,7 @@ def _fill(s: State) -> None:
     if target.region == DEVICE:
         s.world.touch(s, target, "W")
         raise NotModelled("what memset makes of a device")
-    size = s.world.concrete(s, count, "the length of a fill")
-    _bounded(size)
-    value = bits.part(s.regs[RSI], 0, 8, 64)
-    for n in range(size):
-        s.memory[target.region, target.offset + n] = (value, 1, 0)
-
-
-def _bounded(size: int) -> None:
-    if size > 1 << 16:
-        raise NotModelled(f"a copy of {size} bytes")
+    s.world.fill(s, target, bits.part(s.regs[RSI], 0, 8, 64), count)
 
 
 def _clobber(s: State) -> None:

@@ -51,7 +51,9 @@ def half(place: int, s: State, i: Instruction) -> None:
         value = s.read(source, i)
         s.write(target, bits.replace(s.read(target, i), value, place, 64, FULL), i)
     else:
-        raise NotModelled(f"{i.op} between registers")
+        # movhlps takes the high half of the other into the low one, movlhps the other way round.
+        value = bits.part(s.read(source, i), 64 - place, 64, FULL)
+        s.write(target, bits.replace(s.read(target, i), value, place, 64, FULL), i)
 
 
 def bitwise(change: Callable[[Value, Value, int], Value], s: State, i: Instruction) -> None:
@@ -160,6 +162,8 @@ RULES: dict[str, Rule] = {
     "movlps": partial(half, 0),
     "movlpd": partial(half, 0),
     "movhps": partial(half, 64),
+    "movhlps": partial(half, 0),
+    "movlhps": partial(half, 64),
     "movhpd": partial(half, 64),
     **dict.fromkeys(("por", "orps", "orpd"), partial(bitwise, bits.disj)),
     **dict.fromkeys(("pand", "andps", "andpd"), partial(bitwise, bits.conj)),

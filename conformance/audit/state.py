@@ -55,6 +55,7 @@ class Split(Exception):
 class State:
     """A path: where it is, what it holds, what it supposes (`suppose`) and what it did (`trace`).
 
+    writes: what was written to memory that is kept by the word (see `kernel_world`).
     known: values that terms have on this path, by the number of the term; the term is kept as
     well, since z3 gives the number of a dead term to another.
     """
@@ -73,6 +74,7 @@ class State:
     steps: int = 0
     ended: str = ""
     generalised: bool = False
+    writes: tuple[Any, ...] = ()
 
     def fork(self, condition: Truth) -> "State":
         """The same path, on which the condition holds from here on."""
@@ -91,6 +93,7 @@ class State:
             self.steps,
             "",
             self.generalised,
+            self.writes,
         )
 
     # Flags are computed when they are looked at: most never are.

@@ -26,6 +26,7 @@ STACK_ABOVE = STACK_TOP + (1 << 12)
 RETURN_TO = 0x7FEE_EEEE_0000
 MAX_VALUES = 256
 MAX_OFFSETS = 64
+MAX_COPY = 1 << 16
 SOLVER_MS = 4000
 ROOM = 1 << 20
 """How far regions are apart at least; no function that is audited reaches as far."""
@@ -47,6 +48,8 @@ class World:
         self._names: dict[str, Any] = {}
         self._mentions: dict[int, tuple[Any, frozenset[str]]] = {}
         self.queries = 0
+        self.anywhere = {DEVICE}
+        """Regions of which an offset may stay unknown."""
 
     # Questions to the solver
 
@@ -158,6 +161,14 @@ class World:
         """An access to the device of which nobody says how wide it is."""
         self._note(s, Access(kind, 0, place.offset, 0, s.at))
 
+    def fill(self, s: State, place: Place, value: Value, size: Value) -> None:
+        """Fill `size` bytes with one."""
+        count = self.concrete(s, size, "the length of a fill")
+        if count > MAX_COPY:
+            raise NotModelled(f"a fill of {count} bytes")
+        for n in range(count):
+            s.memory[place.region, place.offset + n] = (value, 1, 0)
+
     def byte(self, s: State, region: str, offset: int) -> Piece:
         """The byte that lies there."""
         found = s.memory.get((region, offset))
@@ -196,7 +207,7 @@ class World:
         for one in rest:
             total = bits.add(total, one, 64)
         offset = bits.tidy(total)
-        if name != DEVICE and not isinstance(offset, int):
+        if name not in self.anywhere and not isinstance(offset, int):
             known = s.known.get(offset.get_id())
             if known is None:
                 found = self.values(s, offset, MAX_OFFSETS, f"the offset into {name}")
