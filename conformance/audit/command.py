@@ -16,13 +16,14 @@ MAX_FUNCTIONS = 256
 
 
 def audit_command(
-    object: Path,
+    object: Path | None = None,
     *,
     function: str | None = None,
     args: str = "mmio",
     expect: str | None = None,
     assume: Annotated[list[str] | None, Parameter(consume_multiple=False)] = None,
     list_functions: Annotated[bool, Parameter(name="--list", negative=())] = False,
+    kernels: Annotated[bool, Parameter(negative=())] = False,
     seconds: float = SECONDS,
     json: Path | None = None,
 ) -> int:
@@ -31,7 +32,7 @@ def audit_command(
     Parameters
     ----------
     object
-        An x86-64 ELF file: .o, .a or .so.
+        An x86-64 ELF file: .o, .a or .so; with --kernels the built-in one if none is given.
     function
         The function, or a pattern such as 'mmio_*'; an inlined copy is its caller's.
     args
@@ -44,12 +45,18 @@ def audit_command(
         What callers promise, such as 'mmio % 4 == 0'; may be given more than once.
     list_functions
         Show what can be audited, and what was inlined away.
+    kernels
+        Prove instead that the bitmap's kernels do, as compiled, what is said of them.
     seconds
         Time for each function.
     json
         Write the results to this file.
     """
     try:
+        if kernels:
+            return _kernels(object, json)
+        if object is None:
+            raise UnreadableObject("audit needs an object, or --kernels")
         objects = read_objects(_read(object), str(object))
         if list_functions:
             return reports.show_list(objects, str(object), stdout())
@@ -62,6 +69,20 @@ def audit_command(
         return 2
     found = reports.report(str(object), question, findings)
     reports.show(found, stdout())
+    if json is not None:
+        write_atomically(json, found.to_json())
+    return found.exit_code
+
+
+def _kernels(object: Path | None, json: Path | None) -> int:
+    from conformance.audit import kernel_report
+    from conformance.audit.kernels import built_object, prove_all
+
+    path = object or built_object()
+    objects = read_objects(_read(path), str(path))
+    with meter("audit --kernels") as shown:
+        found = kernel_report.report(path.name, prove_all(objects, shown.step))
+    kernel_report.show(found, stdout())
     if json is not None:
         write_atomically(json, found.to_json())
     return found.exit_code

@@ -156,7 +156,7 @@ def _fetch(world: World, address: int) -> Instruction:
 def _children(s: State, split: Split) -> list[State]:
     made = []
     for condition, value in split.cases:
-        if s.world.check(s.suppose, condition):
+        if s.world.feasible(s.suppose, condition):
             child = s.fork(condition)
             child.known[split.term.get_id()] = (split.term, value)
             made.append(child)

@@ -111,7 +111,7 @@ def extent(width: int, first: Any, stop: Any) -> Claims:
         touched = [one.offset for one in s.trace if one.kind == "R"]
         # No word outside the range is touched, which is a claim of its own.
         value = as_first(world, first)
-        same = z3.And(*((world.held(at) ^ value) & mask(first, stop, at) == 0 for at in touched))
+        same = bits.both(*((world.held(at) ^ value) & mask(first, stop, at) == 0 for at in touched))
         return [
             ("none means no page", z3.Implies(z3.And(inside, answer == NONE), z3.Not(page))),
             ("all means each page", z3.Implies(z3.And(inside, answer == ALL), page)),

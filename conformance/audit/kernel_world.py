@@ -15,9 +15,11 @@ from conformance.audit.faults import NotModelled
 from conformance.audit.image import Image
 from conformance.audit.state import Access, Place, State
 from conformance.audit.world import World
+from spec.prove.solvers import ASK, Budget
 
 WORDS = "words"
-SOLVER_MS = 20_000
+SOLVER_SECONDS = 20
+BRANCH_SECONDS = 2
 
 
 class KernelWorld(World):
@@ -28,25 +30,38 @@ class KernelWorld(World):
         self.anywhere.add(WORDS)
         self.held = z3.Function("held", z3.BitVecSort(64), z3.BitVecSort(64))
         self.ones = z3.Function("ones", z3.BitVecSort(64), z3.BitVecSort(64))
-        self._answered: Any = None
+        self._asked: Any = None
 
     def check(self, suppose: tuple[Truth, ...], *extra: Truth) -> bool:
-        """As ever, of words that are an unknown function: a solver of its own for each question."""
+        """As ever; bitwuzla is asked, which takes words that are an unknown function best."""
+        answer = self._ask((*suppose, *extra), SOLVER_SECONDS)
+        if answer not in ("sat", "unsat"):
+            raise NotModelled(f"the solver does not know: {answer}")
+        return answer == "sat"
+
+    def feasible(self, suppose: tuple[Truth, ...], condition: Truth) -> bool:
+        """A path is followed unless it is none; at worst what is shown of it is of no use."""
+        return self._ask((*suppose, condition), BRANCH_SECONDS) != "unsat"
+
+    def _ask(self, parts: tuple[Truth, ...], seconds: int) -> str:
         if time.monotonic() > self.deadline:
             raise NotModelled("out of time")
-        solver = z3.SolverFor("QF_UFBV")
-        solver.set("timeout", SOLVER_MS)
-        solver.add(*(one for one in (*suppose, *extra) if one is not True))
+        if any(one is False for one in parts):
+            return "unsat"
+        self._asked = z3.SolverFor("QF_UFBV")
+        self._asked.set("timeout", 1000 * seconds)
+        self._asked.add(*(one for one in parts if one is not True))
         self.queries += 1
-        answer = solver.check()
-        if answer == z3.unknown:
-            raise NotModelled(f"the solver does not know: {solver.reason_unknown()}")
-        self._answered = solver
-        return bool(answer == z3.sat)
+        return ASK["bitwuzla"](self._asked.to_smt2(), Budget(seconds=seconds)).word
 
     def model(self) -> Any:
-        """Values for the last question that was answered yes."""
-        return self._answered.model()
+        """Values for the last question that was answered yes.
+
+        Raises: NotModelled where another solver does not find them.
+        """
+        if self._asked.check() != z3.sat:
+            raise NotModelled("two solvers disagree, or one does not know")
+        return self._asked.model()
 
     def word(self, s: State, index: Any) -> Any:
         """The word that lies at an index now."""

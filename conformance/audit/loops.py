@@ -45,7 +45,10 @@ class Loops:
     world: KernelWorld
     rule: KernelRule
     count: int = 0
-    heads: dict[int, Any] = field(default_factory=dict)
+    entered: list[State] = field(default_factory=list)
+    """Paths as they came to a loop that was then summed up."""
+    sums: list[State] = field(default_factory=list)
+    """What stands for each of these loops."""
 
     def arrive(self, s: State) -> list[State] | None:
         """A path comes to the head of a loop: what stands for it from here on.
@@ -79,6 +82,8 @@ class Loops:
         )
         start.heads[start.rip] = SUMMED
         start.generalised = True
+        self.entered.append(first)
+        self.sums.append(start.fork(True))
         return [start]
 
     def _keeps(self, shape: Shape, turns: Any, bound: Any, condition: Any) -> Any:
@@ -90,7 +95,7 @@ class Loops:
             holds(self.world, z3.simplify(shape.index + turns * shape.stride + n))
             for n in range(shape.stride)
         ]
-        if self.world.check(shape.start.suppose, bound, condition, z3.Not(z3.And(*of_turn))):
+        if self.world.check(shape.start.suppose, bound, condition, z3.Not(bits.both(*of_turn))):
             raise NotModelled("a loop that passes words of which the invariant does not hold")
         return lambda word: holds(self.world, word)
 
@@ -135,7 +140,7 @@ class Loops:
                 continue
             arrived = self._around(shape, turns, bound(turns))
             base = len(shape.start.suppose) + 1
-            condition = z3.Or(*(z3.And(*s.suppose[base:]) for s in arrived))
+            condition = bits.either(*(bits.both(*s.suppose[base:]) for s in arrived))
             if not _is_open(condition) and not self.world.check(
                 shape.start.suppose, bound(turns), condition, z3.Not(bound(turns + 1))
             ):

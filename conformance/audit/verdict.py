@@ -244,5 +244,5 @@ def _count(made: int) -> str:
 
 def covers_all(world: World, suppose: tuple[Any, ...], ends: list[State]) -> bool:
     """Whether every input takes one of the paths."""
-    paths = [z3.And(*s.suppose) if s.suppose else z3.BoolVal(True) for s in ends]
-    return not world.check(suppose, z3.Not(z3.Or(*paths)) if paths else z3.BoolVal(True))
+    paths = [bits.both(*s.suppose[len(suppose) :]) for s in ends]
+    return not world.check(suppose, bits.negate(bits.either(*paths)))

@@ -80,6 +80,10 @@ class World:
             raise NotModelled(f"the solver does not know: {self.solver.reason_unknown()}")
         return bool(answer == z3.sat)
 
+    def feasible(self, suppose: tuple[Truth, ...], condition: Truth) -> bool:
+        """Whether a path may go that way."""
+        return self.check(suppose, condition)
+
     def model(self) -> Any:
         """Values for the last question that was answered yes."""
         return self.solver.model()
