@@ -9,7 +9,8 @@ from functools import partial
 from conformance.audit import bits
 from conformance.audit.decode import RAX, RCX, RDI, RSI, Instruction, Memory, Register
 from conformance.audit.faults import NotModelled
-from conformance.audit.integer import CONDITIONS, Rule, condition, decide
+from conformance.audit.flags import CONDITIONS, condition, decide
+from conformance.audit.integer import Rule
 from conformance.audit.state import State
 
 COUNT = Register(RCX, 0, 64)

@@ -11,7 +11,7 @@ from functools import cache
 from conformance.audit import bits
 from conformance.audit.decode import RAX, RCX, RDI, RDX, RSI
 from conformance.audit.faults import NotModelled
-from conformance.audit.integer import decide
+from conformance.audit.flags import decide
 from conformance.audit.state import UNDEFINED, State
 from conformance.audit.world import DEVICE, MAX_COPY
 

@@ -11,7 +11,8 @@ from conformance.audit import bits
 from conformance.audit.bits import Truth, Value
 from conformance.audit.decode import Immediate, Instruction, Memory
 from conformance.audit.faults import NotModelled
-from conformance.audit.integer import Rule, result_flags
+from conformance.audit.flags import result_flags
+from conformance.audit.integer import Rule
 from conformance.audit.state import FLAGS, UNDEFINED, State
 
 

@@ -9,7 +9,7 @@ from conformance.audit.audit import Question, audit
 from conformance.audit.decode import decode
 from conformance.audit.elf import read_objects
 from conformance.audit.encodings import compared, told
-from conformance.audit.integer import sub_flags
+from conformance.audit.flags import sub_flags
 
 STATES = 3
 ROWS = sorted(compared().items())
