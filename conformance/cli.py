@@ -43,6 +43,7 @@ app = App(
 vectors_app = App(name="vectors", help="Test vectors made by the solver.", help_format="plaintext")
 app.command(vectors_app)
 app.command("conformance.handoff.command:handoff", name="handoff")
+app.command("conformance.audit.command:audit_command", name="audit")
 
 
 class UsageError(ValueError):
