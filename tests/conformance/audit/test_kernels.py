@@ -7,6 +7,7 @@ import pytest
 from built import OBJECTS, gcc
 
 from conformance.audit.elf import read_objects
+from conformance.audit.encodings import compared, told
 from conformance.audit.faults import UnreadableObject
 from conformance.audit.image import load
 from conformance.audit.kernel_report import report
@@ -32,6 +33,7 @@ def test_a_kernel_of_the_built_in_implementation_is_proved(kernel):
         pytest.skip(str(why))
     found = proof_of(path, kernel)
     assert found.word is Word.PROVED and found.claims >= 2, found
+    assert found.encodings.keys() <= compared().keys(), told(set(found.encodings))
 
 
 # Which kernel each mutant of kernels.c breaks.
