@@ -42,4 +42,5 @@ MODEL = Model(
     (SERIAL_CALLS, FRESH_MAPPINGS),
     answers=Answer,
     together=False,
+    best="z3",
 )

@@ -111,9 +111,10 @@ class Model:
     a simple one, where values are chosen. never: cases that no step takes on this machine, which
     is proved. machine: where several models share rules, what tells its obligations apart.
     inherits: a model whose sentences are true here too: proved there of the rules that are shared,
-    here of those that are not. fails_closed: cases marked `never` are never taken. answers: of an
-    outcome, its name, where it is not one of `Did`. together: obligations of a rule are asked in
-    one session; where goals are hard, each has an easier time by itself.
+    here of those that are not. fails_closed: cases marked `never` are never taken. best: who is
+    asked where one solver is enough: z3 where words are added up. answers: of an outcome, its name,
+    where it is not one of `Did`. together: obligations of a rule are asked in one session; where
+    goals are hard, each has an easier time by itself.
     """
 
     id: str
@@ -131,6 +132,7 @@ class Model:
     machine: str = ""
     inherits: "Model | None" = None
     fails_closed: bool = True
+    best: str = "bitwuzla"
     answers: type[IntEnum] | None = None
     together: bool = True
 
@@ -213,6 +215,7 @@ def _cell(model: Model, rule: Rule, case: Case, one: Sentence, then: Then) -> Ob
         model.assumptions,
         "inductive",
         shares=model.session(model.called(rule)),
+        best=model.best,
     )
 
 
@@ -244,6 +247,7 @@ def _of_state(model: Model, one: Sentence, known: str) -> Obligation:
         model.assumptions,
         "follows",
         shares=model.session(f"{model.id}/{known}"),
+        best=model.best,
     )
 
 
@@ -301,7 +305,14 @@ def _reached(model: Model, rule: Rule, case: Case) -> Obligation:
     name = model.called(rule)
     where = f"{name}.{case.name}/is_reached"
     return Obligation(
-        where, claim, rule.source, ask, model.assumptions, "witness", model.session(name)
+        where,
+        claim,
+        rule.source,
+        ask,
+        model.assumptions,
+        "witness",
+        model.session(name),
+        model.best,
     )
 
 
@@ -318,4 +329,5 @@ def _never(model: Model, rule: Rule, case: Case) -> Obligation:
         model.assumptions,
         "inductive",
         shares=model.session(model.called(rule)),
+        best=model.best,
     )

@@ -34,7 +34,8 @@ class Obligation:
 
     `ask` writes it in a world. Obligations that share the name of a group suppose the same, but for
     what is `given`, and are asked in one session (`spec.prove.group`). `method` is `witness` where
-    it is to be shown that `given` can be (then is empty); anything else is to be proved.
+    it is to be shown that `given` can be (then is empty); anything else is to be proved. `best`:
+    who is asked in a session where one solver is enough.
     """
 
     id: str
@@ -44,6 +45,7 @@ class Obligation:
     assumptions: tuple[Assumption, ...] = ()
     method: str = "pointwise"
     shares: str = ""
+    best: str = "bitwuzla"
 
 
 @dataclass

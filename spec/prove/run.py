@@ -36,7 +36,8 @@ class NoSuchObligation(ValueError):
 class Effort:
     """How much a profile proves: which solvers, and over how many seeds of z3.
 
-    first: each obligation is asked of the first of them that knows its logic, and of no other.
+    first: each obligation is asked of one of them alone: of the best for its group, or of the first
+    that knows its logic.
     """
 
     solvers: tuple[str, ...]
@@ -120,7 +121,7 @@ def prove_ids(ids: Sequence[str], effort: Effort, budget: Budget) -> list[Result
 def _group_over_seeds(
     obligations: Sequence[Obligation], effort: Effort, budget: Budget
 ) -> list[Result]:
-    solvers = effort.solvers[:1] if effort.first else effort.solvers
+    solvers = (obligations[0].best,) if effort.first else effort.solvers
     results = prove_group(obligations, solvers, budget)
     for seed in range(1, effort.seeds):
         others = prove_group(obligations, ("z3",), replace(budget, seed=seed))
@@ -129,7 +130,8 @@ def _group_over_seeds(
 
 
 def _over_seeds(obligation: Obligation, effort: Effort, budget: Budget, shared: Cache) -> Result:
-    result = prove(obligation, effort.solvers, budget, shared, effort.first)
+    solvers = sorted(effort.solvers, key=lambda name: effort.first and name != obligation.best)
+    result = prove(obligation, solvers, budget, shared, effort.first)
     for seed in range(1, effort.seeds):
         other = prove(obligation, ("z3",), replace(budget, seed=seed), shared)
         result = _worst_of((result, other))

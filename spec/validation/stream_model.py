@@ -295,4 +295,5 @@ MODEL = Model(
     lambda _s, _op: True,
     (CHECKSUM,),
     machine="stream",
+    best="z3",
 )
