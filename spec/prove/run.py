@@ -205,13 +205,20 @@ def prove_all(
     shares: list[Share] = [
         (name, place) for name in parts() for place in range(SHARES if name in whole else 1)
     ]
-    found: dict[str, list[Result]] = {}
+    found: dict[str, list[tuple[int, int, list[Result]]]] = {}
     for (name, place), results in _each(prove_share, shares, effort, budget, jobs):
         told = results or [_lost(i) for i in _share(name, place)]
-        found.setdefault(name, []).extend(told)
+        parts_of = [told[at : at + CHUNK] for at in range(0, len(told), CHUNK)]
+        found.setdefault(name, []).extend((n, place, one) for n, one in enumerate(parts_of))
         for result in told:
             on_result(result)
-    return [result for name in parts() for result in found.get(name, ())]
+    # Shares take turns at the chunks of a part; here they are put back in its order.
+    listed = (chunk for name in parts() for *_, chunk in sorted(found[name], key=_turn))
+    return [result for chunk in listed for result in chunk]
+
+
+def _turn(chunk: tuple[int, int, list[Result]]) -> tuple[int, int]:
+    return chunk[:2]
 
 
 def prove_share(share: Share, effort: Effort, budget: Budget) -> list[Result]:
