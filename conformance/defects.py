@@ -7,14 +7,12 @@ module is touched. The catalogue is `data/defects.toml`.
 """
 
 import os
-import time
 import tomllib
 from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import replace
 from functools import cache, partial
 from importlib.resources import files
-from itertools import pairwise
 from multiprocessing import get_context
 from types import ModuleType
 
@@ -25,11 +23,11 @@ from conformance.batch import run_batches
 from conformance.builtin import BUILTIN_POLICY, RUNS_POLICY, Builtin, device_of
 from conformance.device import DeviceError
 from conformance.doors import doors
+from conformance.known_bad import Kill, any_refuted, killed
 from conformance.walk import walk
 from spec.catalogue import subject_of
 from spec.prove.matrix import Subject, matrix
-from spec.prove.obligation import Cache, Obligation, prove
-from spec.prove.solvers import Budget
+from spec.prove.obligation import Obligation
 from spec.prove.variant import (
     BITMAP,
     RUNS,
@@ -42,7 +40,6 @@ from spec.prove.variant import (
     source_of,
     variant,
 )
-from spec.prove.verdict import Verdict
 from spec.validation import runs
 from spec.validation.bitmap import AREA, Policy
 
@@ -186,40 +183,9 @@ def device(defect_id: str, policy: Policy | None = None) -> Builtin:
     return device_of(changed_module(found), f"defect:{defect_id}", policy or found.policy)
 
 
-class Kill(msgspec.Struct, frozen=True, kw_only=True):
-    """What found one defect: the proofs, the runs beside the rules, the vectors."""
-
-    id: str
-    title: str
-    prove: bool
-    conform: bool
-    vectors: bool
-    prove_seconds: float
-    conform_seconds: float
-    vectors_seconds: float
-
-    @property
-    def is_killed(self) -> bool:
-        """Whether all three found it."""
-        return self.prove and self.conform and self.vectors
-
-    def marks(self) -> tuple[tuple[bool, float], ...]:
-        """Whether each of the three found it, and in how many seconds."""
-        return (
-            (self.prove, self.prove_seconds),
-            (self.conform, self.conform_seconds),
-            (self.vectors, self.vectors_seconds),
-        )
-
-
 def is_refuted(found: Defect) -> bool:
     """Whether the proofs refute what the defect says it breaks, by values that replay."""
-    asked = Cache({})
-    return any(_refutes(o, asked) for o in obligations(found))
-
-
-def _refutes(obligation: Obligation, asked: Cache) -> bool:
-    return prove(obligation, ("z3",), Budget(), asked).verdict == Verdict.REFUTED
+    return any_refuted(obligations(found))
 
 
 def is_found_in_bulk(
@@ -250,23 +216,12 @@ def kill(defect_id: str, budget: float = BUDGET_SECONDS) -> Kill:
     Raises: KeyError where there is no such defect.
     """
     found = defect(defect_id)
-    moments = [time.perf_counter()]
-    proved = is_refuted(found)
-    moments.append(time.perf_counter())
-    conforms = is_found_in_bulk(partial(device, defect_id), budget, found.policy)
-    moments.append(time.perf_counter())
-    seen = is_found_by_vectors(found, _vectors(found.policy))
-    moments.append(time.perf_counter())
-    spent = [round(after - before, 3) for before, after in pairwise(moments)]
-    return Kill(
-        id=found.id,
-        title=found.title,
-        prove=proved,
-        conform=conforms,
-        vectors=seen,
-        prove_seconds=spent[0],
-        conform_seconds=spent[1],
-        vectors_seconds=spent[2],
+    return killed(
+        found.id,
+        found.title,
+        lambda: is_refuted(found),
+        lambda: is_found_in_bulk(partial(device, defect_id), budget, found.policy),
+        lambda: is_found_by_vectors(found, _vectors(found.policy)),
     )
 
 

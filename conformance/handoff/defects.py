@@ -6,19 +6,13 @@ it. Changed copies live beside the real modules. The catalogue is `data/handoff_
 """
 
 import random
-import time
-import tomllib
 from collections import Counter
 from collections.abc import Iterator
 from functools import cache
-from importlib import import_module
-from importlib.resources import files
-from itertools import pairwise
 from types import ModuleType
 
 import msgspec
 
-from conformance.defects import Kill
 from conformance.device import DeviceError
 from conformance.handoff.breaks import kept
 from conformance.handoff.builtin import Builtin
@@ -28,18 +22,22 @@ from conformance.handoff.draw import DRAWS, Random
 from conformance.handoff.judge import judge
 from conformance.handoff.walk import batch
 from conformance.handoff.whole import Version, seen, way
+from conformance.known_bad import (
+    Kill,
+    Variant,
+    any_refuted,
+    called,
+    catalogue,
+    changed_code,
+    killed,
+)
 from spec.prove.matrix import Subject, matrix
-from spec.prove.obligation import Cache, Obligation, prove
-from spec.prove.solvers import Budget
+from spec.prove.obligation import Obligation
 from spec.prove.variant import (
     TextEdit,
-    changed_text,
     edited_sources,
-    executed,
     load,
-    source_of,
 )
-from spec.prove.verdict import Verdict
 
 FILE = "handoff_defects.toml"
 SUBJECTS = "spec.handoff.subjects"
@@ -50,37 +48,16 @@ WAYS = 400
 SEED = 0
 
 
-class Change(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """In `module`, the one place that reads `old` reads `new` instead."""
+class HandoffDefect(Variant, frozen=True, forbid_unknown_fields=True):
+    """One known-bad variant; `version`: where it is a fault of OVMF's reading, what is so of it."""
 
-    module: str
-    old: str
-    new: str
-
-
-class HandoffDefect(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """One known-bad variant.
-
-    breaks: the sentence or lemma that no longer holds. rules: the ids of the rules in which a
-    proof sees it. rule: edits under `spec.handoff`. code: edits under `impl`. version: where it is
-    a fault of OVMF's reading, what is so of its version.
-    """
-
-    id: str
-    title: str
-    breaks: str
-    rules: tuple[str, ...]
-    rule: tuple[Change, ...]
-    code: tuple[Change, ...]
-    origin: str = "no report is known"
-    version: dict[str, bool] = {}
+    version: dict[str, bool] = msgspec.field(default_factory=dict)
 
 
 @cache
 def all_defects() -> tuple[HandoffDefect, ...]:
     """Every defect, in the order of the catalogue."""
-    rows = tomllib.loads((files("conformance") / "data" / FILE).read_text("utf-8"))["defect"]
-    return msgspec.convert(rows, tuple[HandoffDefect, ...])
+    return catalogue(FILE, HandoffDefect)
 
 
 def named(defect_id: str) -> HandoffDefect:
@@ -88,10 +65,7 @@ def named(defect_id: str) -> HandoffDefect:
 
     Raises: DeviceError where there is none.
     """
-    for found in all_defects():
-        if found.id == defect_id:
-            return found
-    raise DeviceError(f"no defect is called {defect_id!r}")
+    return called(all_defects(), defect_id)
 
 
 def changed_subjects(found: HandoffDefect) -> tuple[Subject, ...]:
@@ -116,29 +90,16 @@ def obligations(found: HandoffDefect) -> Iterator[Obligation]:
 
 def is_refuted(found: HandoffDefect) -> bool:
     """Whether the proofs refute what the defect says it breaks, by values that replay."""
-    asked = Cache({})
-    results = (prove(o, ("z3",), Budget(), asked) for o in obligations(found))
-    return any(result.verdict == Verdict.REFUTED for result in results)
+    return any_refuted(list(obligations(found)))
 
 
 @cache
-def changed_code(defect_id: str) -> dict[str, ModuleType]:
+def changed_modules(defect_id: str) -> dict[str, ModuleType]:
     """The modules of the implementation with a defect in them.
 
     Raises: EditError where an edit does not fit.
     """
-    found = named(defect_id)
-    made: dict[str, ModuleType] = {}
-    for name in CODE:
-        text = source_of(f"impl.{name}")
-        for change in found.code:
-            if change.module == name:
-                text = changed_text(text, change.old, change.new, f"impl.{name}")
-        full = f"impl.{name}"
-        # Its records look for what their annotations name in the module that is really imported.
-        import_module(full)
-        made[full] = executed(full, compile(text, f"<{full} with {found.id}>", "exec"), made)
-    return made
+    return changed_code(named(defect_id), CODE)
 
 
 def device(defect_id: str) -> Builtin:
@@ -149,7 +110,7 @@ def device(defect_id: str) -> Builtin:
     """
     if named(defect_id).version:
         raise DeviceError(f"defect {defect_id!r}: is of OVMF's reading; no device has it")
-    made = changed_code(defect_id)
+    made = changed_modules(defect_id)
     return Builtin(made["impl.handoff"], made["impl._pure_handoff"], f"defect:{defect_id}")
 
 
@@ -190,18 +151,10 @@ def kill(defect_id: str) -> Kill:
     """
     found = named(defect_id)
     vectors()
-    moments, marks = [time.perf_counter()], []
-    for look in (is_refuted, is_found_by_calls, is_found_by_vectors):
-        marks.append(look(found))
-        moments.append(time.perf_counter())
-    spent = [round(after - before, 3) for before, after in pairwise(moments)]
-    return Kill(
-        id=found.id,
-        title=found.title,
-        prove=marks[0],
-        conform=marks[1],
-        vectors=marks[2],
-        prove_seconds=spent[0],
-        conform_seconds=spent[1],
-        vectors_seconds=spent[2],
+    return killed(
+        found.id,
+        found.title,
+        lambda: is_refuted(found),
+        lambda: is_found_by_calls(found),
+        lambda: is_found_by_vectors(found),
     )

@@ -5,18 +5,11 @@ where the sentence that it breaks must be refuted, and of the implementation, wh
 it. Changed copies live beside the real modules. The catalogue is `data/svsm_defects.toml`.
 """
 
-import time
-import tomllib
 from collections.abc import Callable
 from functools import cache
-from importlib.resources import files
-from itertools import groupby, pairwise
-from types import ModuleType
+from itertools import groupby
 
-import msgspec
-
-from conformance.defects import Kill
-from conformance.device import DeviceError
+from conformance.known_bad import Kill, Variant, called, catalogue, changed_code, killed
 from conformance.protocol.device import SvsmDevice
 from conformance.protocol.doors import doors
 from conformance.protocol.judge import Reached
@@ -30,11 +23,8 @@ from spec.prove.solvers import Budget
 from spec.prove.variant import (
     CATALOGUE,
     TextEdit,
-    changed_text,
     edited_sources,
-    executed,
     load,
-    source_of,
 )
 from spec.prove.verdict import Verdict
 
@@ -57,37 +47,20 @@ CODE = (
 WALKS = 400
 
 
-class Change(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """In `module`, the one place that reads `old` reads `new` instead."""
-
-    module: str
-    old: str
-    new: str
-
-
-class SvsmDefect(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class SvsmDefect(Variant, frozen=True, forbid_unknown_fields=True):
     """One known-bad variant.
 
-    breaks: the sentence that no longer holds. rules: the names of the rules in which a proof sees
-    it. rule: edits under `spec`, of a module of `spec.validation` where no folder is named. code:
-    edits under `impl`. machine: on which it does harm; SEV-SNP where it is left out.
+    An edit of the rules is of a module of `spec.validation` where no folder is named. machine: on
+    which it does harm; SEV-SNP where it is left out.
     """
 
-    id: str
-    title: str
-    breaks: str
-    rules: tuple[str, ...]
-    rule: tuple[Change, ...]
-    code: tuple[Change, ...]
-    origin: str = "no report is known"
     machine: str = ""
 
 
 @cache
 def all_defects() -> tuple[SvsmDefect, ...]:
     """Every defect, in the order of the catalogue."""
-    rows = tomllib.loads((files("conformance") / "data" / FILE).read_text("utf-8"))["defect"]
-    return msgspec.convert(rows, tuple[SvsmDefect, ...])
+    return catalogue(FILE, SvsmDefect)
 
 
 def named(defect_id: str) -> SvsmDefect | None:
@@ -126,42 +99,12 @@ def is_refuted(found: SvsmDefect) -> bool:
     return False
 
 
-def changed_code(found: SvsmDefect) -> dict[str, ModuleType]:
-    """The modules of the implementation with the defect in them, by last name.
-
-    Raises: EditError where an edit does not fit.
-    """
-    made: dict[str, ModuleType] = {}
-    for name in CODE:
-        text = source_of(f"impl.{name}")
-        for change in found.code:
-            if change.module == name:
-                text = changed_text(text, change.old, change.new, f"impl.{name}")
-        full = f"impl.{name}"
-        made[full] = executed(full, compile(text, f"<{full} with {found.id}>", "exec"), made)
-    return made
-
-
-def device(defect_id: str) -> SvsmDevice:
-    """The known-bad device with an id.
-
-    Raises: DeviceError where there is no such defect; EditError where an edit does not fit.
-    """
-    found = named(defect_id)
-    if found is None:
-        raise DeviceError(f"no defect is called {defect_id!r}")
-    return maker(defect_id)()
-
-
 def maker(defect_id: str) -> Callable[[], SvsmDevice]:
     """How to make the known-bad device with an id, its modules made once.
 
-    Raises: KeyError where there is no such defect.
+    Raises: DeviceError where there is no such defect; EditError where an edit does not fit.
     """
-    found = named(defect_id)
-    if found is None:
-        raise KeyError(defect_id)
-    made = changed_code(found)
+    made = changed_code(called(all_defects(), defect_id), CODE)
     return lambda: SvsmDevice(lambda name: made[f"impl.{name}"], f"defect:{defect_id}")
 
 
@@ -184,22 +127,12 @@ def kill(defect_id: str) -> Kill:
 
     Raises: DeviceError where there is no such defect.
     """
-    found = named(defect_id)
-    if found is None:
-        raise DeviceError(f"no defect is called {defect_id!r}")
+    found = called(all_defects(), defect_id)
     doors(found.machine)
-    moments, marks = [time.perf_counter()], []
-    for look in (is_refuted, is_found_by_walks, is_found_by_vectors):
-        marks.append(look(found))
-        moments.append(time.perf_counter())
-    spent = [round(after - before, 3) for before, after in pairwise(moments)]
-    return Kill(
-        id=found.id,
-        title=found.title,
-        prove=marks[0],
-        conform=marks[1],
-        vectors=marks[2],
-        prove_seconds=spent[0],
-        conform_seconds=spent[1],
-        vectors_seconds=spent[2],
+    return killed(
+        found.id,
+        found.title,
+        lambda: is_refuted(found),
+        lambda: is_found_by_walks(found),
+        lambda: is_found_by_vectors(found),
     )
