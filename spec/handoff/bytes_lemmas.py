@@ -10,8 +10,7 @@ from collections.abc import Sequence
 
 from spec.handoff.words import ENTRY_BYTES, PAGE_BYTES
 from spec.handoff.write import Writing
-from spec.handoff.write_claims import LEMMAS
-from spec.prove.lemma import Demands, must
+from spec.prove.lemma import Demands, Lemmas, must
 from spec.prove.obligation import Query
 from spec.prove.world import World, record
 from spec.sources import definition, igvm
@@ -30,6 +29,7 @@ from spec.terms import (
     sum_of,
 )
 
+LEMMAS = Lemmas("handoff.write")
 CITE = igvm("IGVM_VHS_MEMORY_MAP_ENTRY")
 WIDTHS = (8, 8, 2, 2, 4)
 """Bytes of each field of an entry: first page, number of pages, type, flags, reserved."""

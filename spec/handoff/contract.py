@@ -27,12 +27,12 @@ from spec.handoff.view import (
     before_view,
     view,
 )
-from spec.handoff.view_claims import LEMMAS, OF_LOWERING
+from spec.handoff.view_claims import OF_LOWERING
 from spec.handoff.words import PAGE_BYTES, Kind, Spans
 from spec.handoff.write import Slots, Writing
 from spec.handoff.write_claims import an_area_inside_is_of_the_guests_pages
 from spec.pages import Pages
-from spec.prove.lemma import must
+from spec.prove.lemma import Lemmas, must
 from spec.prove.obligation import Query
 from spec.prove.world import World, record
 from spec.rule import changed, taken
@@ -51,6 +51,7 @@ from spec.terms import (
     within,
 )
 
+LEMMAS = Lemmas("handoff.view")
 CITE = handoff("stage 6, the contract")
 READ = ("above_low", "in_low")
 """The cases of `view` in which an entry of memory is read."""

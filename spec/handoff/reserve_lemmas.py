@@ -9,10 +9,10 @@ from collections.abc import Sequence
 
 from spec.assumptions import INDUCTION
 from spec.handoff.reserve import Searching, reserve, search
-from spec.handoff.reserve_claims import CITE, LEMMAS, SUBJECT, WELL_FORMED, near
+from spec.handoff.reserve_claims import CITE, SUBJECT, WELL_FORMED, near
 from spec.handoff.saying import BY_INDUCTION, shares_a_page
 from spec.handoff.words import BLOCK, NONE, Spans
-from spec.prove.lemma import must
+from spec.prove.lemma import Lemmas, must
 from spec.prove.matrix import enabled, situation, well_formed
 from spec.prove.obligation import Query
 from spec.prove.world import Symbolic, World, record
@@ -29,6 +29,8 @@ from spec.terms import (
     remainder,
     sum_of,
 )
+
+LEMMAS = Lemmas("handoff.reserve")
 
 
 def in_order(runs: Spans, low: Word, high: Word) -> Bool:

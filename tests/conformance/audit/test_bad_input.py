@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from built import OBJECTS, gcc
-from mutate import run
+from mutate_objects import run
 
 ROOT = Path(__file__).parents[3]
 GOOD = ("--args", "mmio,value", "--expect", "W32")

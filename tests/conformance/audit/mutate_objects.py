@@ -1,8 +1,8 @@
 """Damaged objects: whatever is in the file, an audit ends with a verdict or with one clear line.
 
-As a script: `python tests/conformance/audit/mutate.py COUNT [SEED]` builds objects, damages them
-COUNT times, and tells how each ended; any other end is printed, with the seed that repeats it, and
-makes the exit code 1.
+As a script: `python tests/conformance/audit/mutate_objects.py COUNT [SEED]` builds objects, damages
+them COUNT times, and tells how each ended; any other end is printed, with the seed that repeats it,
+and makes the exit code 1.
 """
 
 import random
