@@ -19,15 +19,17 @@ HEARTBEAT_SECONDS = 5.0
 
 def stdout() -> Console:
     """Where results go; 100 columns where nobody says otherwise."""
-    console = Console(highlight=False)
+    console = Console(highlight=False, emoji=False)
     return Console(
-        highlight=False, width=min(console.width, WIDTH) if console.is_terminal else WIDTH
+        highlight=False,
+        emoji=False,
+        width=min(console.width, WIDTH) if console.is_terminal else WIDTH,
     )
 
 
 def stderr() -> Console:
     """Where progress and errors go."""
-    return Console(stderr=True, highlight=False, soft_wrap=True)
+    return Console(stderr=True, highlight=False, emoji=False, soft_wrap=True)
 
 
 def table(title: str, *columns: str, right: str = "") -> Table:

@@ -235,3 +235,9 @@ def test_the_worst_part_decides_the_exit_code():
     assert cli.worst_of([0, 0]) == 0
     assert cli.worst_of([0, 3, 1]) == 1
     assert cli.worst_of([4, 6, 1]) == 6
+
+
+def test_what_a_file_says_is_told_as_it_stands(tmp_path):
+    path = tmp_path / "map.txt"
+    path.write_text("root:x:0:0\n")
+    assert "root:x:0:0" in run("handoff", path).stderr
