@@ -17,7 +17,6 @@ from conformance.handoff import builtin, picture
 from conformance.handoff.calls import RULES
 from conformance.handoff.device import HandoffDevice
 from conformance.handoff.doors import names, vectors
-from conformance.handoff.draw import DRAWS
 from conformance.handoff.judge import SCHEMA, HandoffTrace, judge, load, save
 from conformance.handoff.oracle import Reached
 from conformance.handoff.walk import Parted, Walked, batch, smaller, walk
@@ -30,6 +29,8 @@ MOST_DIFFERENCES = 5
 CALLS_A_BATCH = 20
 """Calls for each batch that a profile asks of a bitmap: a whole map costs as much as many steps."""
 TIMED_SECONDS = 0.5
+UNMISTAKABLE = ("reserve", "carve", "validate", "view")
+"""Stages whose names no device of another area has a method of."""
 
 
 def rules() -> Mapping[str, Rule]:
@@ -56,7 +57,7 @@ def _has_stages(module: str, name: str) -> bool:
     except Exception:
         # Importing somebody's module runs it; whoever is to start it tells what is wrong.
         return False
-    return all(callable(getattr(shape, stage, None)) for stage in DRAWS)
+    return any(callable(getattr(shape, stage, None)) for stage in UNMISTAKABLE)
 
 
 def _imported(module: str) -> Any:
@@ -81,7 +82,9 @@ def start(spec: str) -> HandoffDevice:
     except Exception as error:
         said = " ".join(f"{type(error).__name__}: {error}".split())
         raise DeviceError(f"device {spec!r}: {said}") from error
-    missing = [part for part in ("name", "claims", *DRAWS) if not hasattr(device, part)]
+    claims = getattr(device, "claims", ())
+    needed = [stage for stage, ids in RULES.items() if set(ids) & set(claims)]
+    missing = [part for part in ("name", "claims", *needed) if not hasattr(device, part)]
     if missing:
         raise DeviceError(
             f"device {spec!r}: has no {missing[0]}; see conformance/handoff/device.py"

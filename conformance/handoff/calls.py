@@ -7,7 +7,7 @@ from itertools import pairwise
 import msgspec
 
 from spec.handoff.read import Entry as Found
-from spec.handoff.words import ENTRY_BYTES, LIMIT, PAGE_BYTES, Kind
+from spec.handoff.words import BLOCK, ENTRY_BYTES, LIMIT, PAGE_BYTES, Kind
 from spec.terms import MASK
 
 Range = tuple[int, int]
@@ -15,6 +15,8 @@ Entry = tuple[int, int, int]
 """The first page of an entry, the one past its last, and its type."""
 LAYOUT = struct.Struct("<QQHHI")
 MOST_BYTES = 1 << 16
+MOST_BLOCKS = 4
+"""Blocks of a region that is made ready: each may be 512 steps."""
 
 
 class Read(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_field="stage", tag="read"):
@@ -55,10 +57,28 @@ class Carve(
     low_pages: int
 
 
+class Validate(
+    msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_field="stage", tag="validate"
+):
+    """Stage 5: the region, and what the machine does there; see `conformance.handoff.machine`.
+
+    shared: the host holds it shared until asked. refused: blocks that it does not make private.
+    small: blocks of which the RMP holds entries of 4 KiB. failing: pages that PVALIDATE fails at.
+    was: pages that are validated already. Blocks are named by their first page.
+    """
+
+    region: Range
+    shared: bool
+    refused: tuple[int, ...] = ()
+    small: tuple[int, ...] = ()
+    failing: tuple[int, ...] = ()
+    was: tuple[int, ...] = ()
+
+
 class Write(
     msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_field="stage", tag="write"
 ):
-    """Stage 5: what the area's pages hold, where the area is, and the guest's ranges."""
+    """Stage 6: what the area's pages hold, where the area is, and the guest's ranges."""
 
     memory: bytes
     address: int
@@ -69,14 +89,29 @@ class Write(
     published: bool
 
 
-Call = Read | Size | Reserve | Carve | Write
-STAGES: tuple[type[Call], ...] = (Read, Size, Reserve, Carve, Write)
+class View(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_field="stage", tag="view"):
+    """Stage 7: the page from the area on, what OVMF's version does, and the low memory it is told.
+
+    told: the page past low memory, as QEMU tells it.
+    """
+
+    page: bytes
+    takes_map: bool
+    checks_first: bool
+    low_from_base: bool
+    told: int
+
+
+Call = Read | Size | Reserve | Carve | Validate | Write | View
+STAGES: tuple[type[Call], ...] = (Read, Size, Reserve, Carve, Validate, Write, View)
 RULES = {
     "read": ("handoff.read",),
     "size": ("handoff.size",),
     "reserve": ("handoff.kernel", "handoff.reserve"),
     "carve": ("handoff.carve",),
+    "validate": ("handoff.validate",),
     "write": ("handoff.write",),
+    "view": ("handoff.low_memory", "handoff.view"),
 }
 """The rules that each stage is made of."""
 
@@ -108,6 +143,11 @@ def is_range(one: Range) -> bool:
     return 0 <= one[0] < one[1] <= LIMIT
 
 
+def is_page(page: int) -> bool:
+    """A number is that of a page with an address."""
+    return 0 <= page < LIMIT
+
+
 def suits(call: Call) -> bool:
     """Whether a call is one that a stage is to be asked: its lists are as those before leave them.
 
@@ -127,6 +167,14 @@ def suits(call: Call) -> bool:
             return (
                 is_map(entries) and kept and (apart or region == (0, 0)) and 0 <= low_pages <= MASK
             )
+        case View(page):
+            return len(page) <= MOST_BYTES and 0 <= call.told <= LIMIT
+        case Validate(region, _, refused, small, failing, was):
+            whole = region[0] % BLOCK == region[1] % BLOCK == 0
+            few = 0 <= region[1] - region[0] <= MOST_BLOCKS * BLOCK
+            pages = region[0] >= 0 and region[1] <= LIMIT
+            listed = (*refused, *small, *failing, *was)
+            return whole and few and pages and all(map(is_page, listed))
         case Write(memory, address, size, _, guest):
             first, stop = pages_of(address, size)
             held = len(memory) == (stop - first) * PAGE_BYTES <= MOST_BYTES

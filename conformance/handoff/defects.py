@@ -41,7 +41,7 @@ from spec.prove.variant import (
 
 FILE = "handoff_defects.toml"
 SUBJECTS = "spec.handoff.subjects"
-CODE = ("handoff_abi", "_pure_handoff", "handoff")
+CODE = ("handoff_abi", "_pure_handoff", "handoff", "snp", "region", "ovmf")
 """The modules of the implementation, each after those that it imports."""
 CALLS = 3000
 WAYS = 400
@@ -111,7 +111,7 @@ def device(defect_id: str) -> Builtin:
     if named(defect_id).version:
         raise DeviceError(f"defect {defect_id!r}: is of OVMF's reading; no device has it")
     made = changed_modules(defect_id)
-    return Builtin(made["impl.handoff"], made["impl._pure_handoff"], f"defect:{defect_id}")
+    return Builtin(made, made["impl._pure_handoff"], f"defect:{defect_id}")
 
 
 def stages(found: HandoffDefect) -> list[str]:

@@ -10,7 +10,9 @@ from typing import Any, Protocol, runtime_checkable
 from conformance.device import DeviceFault
 from conformance.handoff import calls
 from conformance.handoff.calls import Call, Entry, Range
+from conformance.handoff.machine import Machine
 from spec.handoff.words import Answer
+from spec.pages import ListedPages
 
 Answered = tuple[str | int, Any]
 """The name or number of a refusal or of OK, and what was made where it is OK."""
@@ -45,6 +47,9 @@ class HandoffDevice(Protocol):
     ) -> Answered:
         """Stage 4; made are the guest's ranges."""
 
+    def validate(self, region: Range, shared: bool, machine: Machine) -> Answered:
+        """Stage 5; nothing is made but what the machine is asked to do."""
+
     def write(
         self,
         memory: bytearray,
@@ -53,7 +58,13 @@ class HandoffDevice(Protocol):
         with_terminator: bool,
         published: bool,
     ) -> Answered:
-        """Stage 5; made are the range of pages that were validated, and what the pages hold."""
+        """Stage 6; made are the range of pages that were validated, and what the pages hold."""
+
+    def view(self, page: bytes, version: tuple[bool, bool, bool], told: int) -> Answered:
+        """Stage 7, OVMF's; made are the ranges that it takes as RAM, and those it reserves.
+
+        version: it takes a map, checks the first entry, has low memory from the entry at page 0.
+        """
 
 
 def ask(device: HandoffDevice, call: Call) -> tuple[str, Any]:
@@ -62,6 +73,7 @@ def ask(device: HandoffDevice, call: Call) -> tuple[str, Any]:
     Raises: DeviceFault where it raises, answers what is no answer, or writes and yet refuses.
     """
     memory = bytearray()
+    machine: Machine | None = None
     try:
         match call:
             case calls.Read(area, limit):
@@ -72,6 +84,12 @@ def ask(device: HandoffDevice, call: Call) -> tuple[str, Any]:
                 told = device.reserve(list(entries), kernel, list(excluded), bitmaps, limit)
             case calls.Carve(entries, kernel_range, region, low_pages):
                 told = device.carve(list(entries), kernel_range, region, low_pages)
+            case calls.View(page, takes_map, checks_first, low_from_base, low_told):
+                version = takes_map, checks_first, low_from_base
+                told = device.view(page, version, low_told)
+            case calls.Validate(region, shared):
+                machine = Machine(call)
+                told = device.validate(region, shared, machine)
             case calls.Write(held, address, size, prevalidated, guest):
                 memory = bytearray(held)
                 where = (address, size, prevalidated)
@@ -83,6 +101,8 @@ def ask(device: HandoffDevice, call: Call) -> tuple[str, Any]:
         said = " ".join(f"{type(error).__name__}: {error}".split())
         raise DeviceFault(f"{calls.stage_of(call)} raised {said}") from error
     name, made = heard(told, calls.stage_of(call))
+    if name == Answer.OK.name and machine is not None:
+        made = machine.done()
     if name != Answer.OK.name and isinstance(call, calls.Write) and memory != call.memory:
         raise DeviceFault(f"write answered {name}, but what the area's pages hold has changed")
     return name, made
@@ -146,6 +166,11 @@ def _reserved(made: object) -> tuple[tuple[int, ...], tuple[int, ...]]:
     return _numbers(kernel, 2, "the kernel's range"), _numbers(region, 2, "the region")
 
 
+def _nothing(made: object) -> None:
+    if made is not None:
+        raise DeviceFault(f"validate: {_short(made)}, where nothing is to be told")
+
+
 def _written(made: object) -> tuple[tuple[int, ...], bytes]:
     validated, memory = _pair(made, "what was written")
     if not isinstance(memory, bytes | bytearray):
@@ -153,11 +178,26 @@ def _written(made: object) -> tuple[tuple[int, ...], bytes]:
     return _numbers(validated, 2, "the validated pages"), bytes(memory)
 
 
+def _seen(made: object) -> tuple[list[Range], list[Range]]:
+    """Two sets of pages, each as ranges in order, whatever the ranges that were answered."""
+    ram, reserved = _pair(made, "what OVMF sees")
+    return _joined(_list(ram, 2, "RAM")), _joined(_list(reserved, 2, "what is reserved"))
+
+
+def _joined(ranges: list[tuple[int, ...]]) -> list[Range]:
+    pages = ListedPages()
+    for first, stop in ranges:
+        pages = pages.with_range(first, stop, True)
+    return [(int(a), int(b)) for a, b in pages.runs()]
+
+
 FORMS: dict[str, Any] = {
     "read": lambda made: _list(made, 3, "the entries"),
     "size": lambda made: _numbers(made, 2, "the sizes"),
     "reserve": _reserved,
     "carve": lambda made: _list(made, 2, "the guest's ranges"),
+    "validate": _nothing,
     "write": _written,
+    "view": _seen,
 }
 """The form of what each stage makes."""

@@ -2,7 +2,8 @@
 
 Beside them some whole maps: what takes several ranges to be seen is not seen in the plainest.
 The calls were found by drawing and made plain; `python -m conformance.handoff.doors FILE` does it
-again. That each leads to its case is looked at whenever they are used.
+again, or with names of stages behind, for those alone. That each leads to its case is looked at
+whenever they are used.
 """
 
 import itertools
@@ -18,8 +19,8 @@ import msgspec
 
 from conformance.files import write_atomically
 from conformance.handoff import oracle
-from conformance.handoff.calls import RULES, Call
-from conformance.handoff.draw import DRAWS, Random, draws
+from conformance.handoff.calls import RULES, Call, stage_of
+from conformance.handoff.draw import Random, draws
 from conformance.handoff.oracle import Reached
 from conformance.handoff.reduce import neighbours, reduced, weight
 from spec.catalogue import HANDOFF, handoff_rules
@@ -27,8 +28,9 @@ from spec.prove.matrix import situation
 from spec.prove.world import Symbolic
 
 FILE = "handoff_vectors.json"
-DRAWN = 4000
+DRAWN = 800
 CROWD_DRAWN = 800
+MOST_LOOKED_AT = 20 * CROWD_DRAWN
 CROWDS, FEW_CROWDS = 8, 3
 """Whole maps that are kept as they were drawn: for each end that is well, and for each refusal."""
 FEW, MANY = 12, 40
@@ -97,10 +99,10 @@ def reaches(call: Call, case: Case, times: int = 1) -> bool:
     return led(call)[case] >= times
 
 
-def search(seed: int = 0, drawn: int = DRAWN) -> Iterator[Door]:
-    """A plain call to each case, and one that comes to it twice, among so many that are drawn."""
+def search(stage: str, seed: int = 0, drawn: int = DRAWN) -> Iterator[Door]:
+    """A plain call to each case of a stage, and one that comes to it twice, of so many drawn."""
     best: dict[tuple[Case, int], Call] = {}
-    source = draws(Random(random.Random(seed)), list(DRAWS))
+    source = draws(Random(random.Random(seed)), [stage])
     for _ in range(drawn):
         call = next(source)
         for case, times in led(call).items():
@@ -112,29 +114,28 @@ def search(seed: int = 0, drawn: int = DRAWN) -> Iterator[Door]:
             case, times = key
             plainest = reduced(best[key], partial(reaches, case=case, times=times))
             yield Door(*case, plainest)
-    yield from crowded(seed)
+    yield from crowded(stage, seed)
 
 
-def crowded(seed: int) -> Iterator[Door]:
-    """Some calls of each stage with several ranges, for each of its ends: whole maps as drawn."""
-    for stage in RULES:
-        source = draws(Random(random.Random(seed)), [stage])
-        kept: Counter[Case] = Counter()
-        for call in itertools.islice(
-            (c for c in source if FEW <= weight(c)[0] <= MANY), CROWD_DRAWN
-        ):
-            told = oracle.answer(call, Counter())
-            end = told.rule, told.case
-            kept[end] += 1
-            if kept[end] <= (CROWDS if told.is_ok else FEW_CROWDS):
-                yield Door(*end, call)
+def crowded(stage: str, seed: int) -> Iterator[Door]:
+    """Some calls of a stage with several ranges, for each of its ends: whole maps as drawn."""
+    source = itertools.islice(draws(Random(random.Random(seed)), [stage]), MOST_LOOKED_AT)
+    kept: Counter[Case] = Counter()
+    for call in itertools.islice((c for c in source if FEW <= weight(c)[0] <= MANY), CROWD_DRAWN):
+        told = oracle.answer(call, Counter())
+        end = told.rule, told.case
+        kept[end] += 1
+        if kept[end] <= (CROWDS if told.is_ok else FEW_CROWDS):
+            yield Door(*end, call)
 
 
 def main(arguments: list[str]) -> int:
-    """Search the doors and write them."""
-    found = list(search())
+    """Search the doors and write them; where stages are named, the other doors stay."""
+    file, *stages = arguments
+    others = [door for door in doors() if stage_of(door.call) not in stages] if stages else []
+    found = [*others, *(door for stage in stages or RULES for door in search(stage))]
     data = msgspec.json.format(msgspec.json.encode(found), indent=1)
-    write_atomically(Path(arguments[0]), data + b"\n")
+    write_atomically(Path(file), data + b"\n")
     return 0 if {(door.rule, door.case) for door in found} >= set(cases()) else 1
 
 

@@ -9,11 +9,11 @@ from typing import Any, Protocol, TypeVar
 
 from conformance.handoff import calls
 from conformance.handoff.calls import Call, Entry, Range
-from spec.handoff.words import ENTRY_BYTES, LIMIT, PAGE_BYTES, Kind
+from spec.handoff.words import BLOCK, ENTRY_BYTES, LIMIT, PAGE_BYTES, Kind
 
 T = TypeVar("T")
 MASK = (1 << 64) - 1
-FOUR_GIB = 1 << 20
+FOUR_GIB, HOLE_STOP = 1 << 20, 256
 IN_A_PAGE = PAGE_BYTES // ENTRY_BYTES
 BITMAP = 8 * PAGE_BYTES
 """Pages that a page of bitmap has bits for."""
@@ -219,7 +219,22 @@ def carve(c: Chooser) -> calls.Carve:
     return calls.Carve(tuple(listed), kept, region, max(0, low + c.one_of((0, 0, 0, 0, 1, -1))))
 
 
-# Stage 5
+# Stages 5 and 6
+
+
+def validate(c: Chooser) -> calls.Validate:
+    """A region, mostly of one block, and a machine on which up to two things are not plain."""
+    first = BLOCK * c.one_of((1, 1, 4, 0x800, (1 << 31) - 2))
+    count = c.one_of((1, 1, 1, 2, 2, 3, 0))
+    region = (first, first + BLOCK * count) if count else (0, 0)
+    made: dict[str, list[int]] = {"refused": [], "small": [], "failing": [], "was": []}
+    for _ in range(c.one_of((0, 1, 1, 2))):
+        block = first + BLOCK * c.number(0, max(0, count - 1))
+        name = c.one_of(tuple(made))
+        inside = 0 if name in ("refused", "small") else c.one_of((0, 0, 1, 7, 511))
+        made[name].append(block + inside)
+    listed = {name: tuple(sorted(set(pages))) for name, pages in made.items()}
+    return calls.Validate(region, c.number(0, 1) == 1, **listed)
 
 
 def guest(c: Chooser) -> list[Range]:
@@ -247,12 +262,39 @@ def write(c: Chooser) -> calls.Write:
     return calls.Write(held, address, size, flags[0], tuple(listed), flags[1], flags[2])
 
 
+# Stage 7
+
+
+def view(c: Chooser) -> calls.View:
+    """A page as stage 6 leaves it, or nearly, and OVMF in some version."""
+    listed = entries(c, c.one_of((0, 0, 0, starts_at(c))))
+    told = near(c, [*edges(listed), HOLE_STOP])
+    rows = [[a, b - a, kind, 0, 0] for a, b, kind in listed]
+    for _ in range(c.one_of((0, 0, 1, 2))):
+        row = c.one_of(rows)
+        place, values = c.one_of(
+            (
+                (0, (0, 1, FOUR_GIB - row[1], FOUR_GIB - row[1] - 1, told)),
+                (1, (0, 1, FOUR_GIB, FOUR_GIB + 256, max(0, told - row[0]))),
+                (2, (0, 1, 5, 15, 16, 0xFFFF)),
+                (4, (1, 1 << 31)),
+            )
+        )
+        row[place] = max(0, c.one_of(values))
+    rows = rows if c.number(0, 7) else []
+    held = calls.packed(rows) + bytes(c.one_of((0, 8, ENTRY_BYTES, 5 * ENTRY_BYTES)))
+    flags = c.number(0, 7) > 0, c.number(0, 1) == 1, c.number(0, 1) == 1
+    return calls.View(held, *flags, told=max(0, told))
+
+
 DRAWS: dict[str, Callable[[Chooser], Call]] = {
     "read": read,
     "size": size,
     "reserve": reserve,
     "carve": carve,
+    "validate": validate,
     "write": write,
+    "view": view,
 }
 
 

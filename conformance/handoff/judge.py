@@ -19,6 +19,8 @@ from conformance.trace import Finding, TraceError
 from spec.handoff.words import PAGE_BYTES
 
 SIZES, RESERVED = ("tracked", "bitmaps"), ("kernel", "region")
+SEEN = ("ram", "reserved")
+DONE = ("private", "validated", "zeroed")
 SCHEMA = "svsm-conformance/handoff-trace/1"
 MOST_TRACE_BYTES = 1 << 20
 
@@ -65,6 +67,10 @@ def _fields(call: Call, right: Any, made: Any) -> list[tuple[str, str, str]]:
         place = _first_difference(right[1], made[1])
         held, got = (_byte(call, memory, place) for memory in (right[1], made[1]))
         return [("validated", span(right[0]), span(made[0])), ("memory", held, got)]
+    if stage == "view":
+        return [(n, ranges(a), ranges(b)) for n, a, b in zip(SEEN, right, made, strict=True)]
+    if stage == "validate":
+        return [(n, ranges(a), ranges(b)) for n, a, b in zip(DONE, right, made, strict=True)]
     if stage == "size":
         return [(n, hex(a), hex(b)) for n, a, b in zip(SIZES, right, made, strict=True)]
     return [(n, span(a), span(b)) for n, a, b in zip(RESERVED, right, made, strict=True)]

@@ -11,6 +11,8 @@ from spec.handoff import contract
 from spec.handoff import read as reading
 from spec.handoff import reserve as reserving
 from spec.handoff import size as sizing
+from spec.handoff import validate as validating
+from spec.handoff import view as viewing
 from spec.handoff import write as writing
 from spec.handoff.words import PAGE_BYTES, Answer, Kind, Piece, Spans, listing
 from spec.rule import Rule, Step, step
@@ -131,9 +133,45 @@ def carve(entries: Spans, reserved: tuple[Range, Range], low_pages: int, reached
 
 
 def write(start: writing.Writing, guest: Spans, reached: Reached) -> Told:
-    """Stage 5; the value is the state behind it, a `Writing`."""
+    """Stage 6; the value is the state behind it, a `Writing`."""
     done, _, state = fold(writing.write, start, pieces(guest), reached)
     return _told(writing.write, done, lambda: state)
+
+
+def make_ready(call: calls.Validate, reached: Reached) -> Told:
+    """Stage 5; the value is the pages made private, validated and zeroed, as ranges."""
+    done = Step("", Answer.OK, 0, validating.start(call.region, call.shared))
+    while done.outcome == Answer.OK and not done.state.ready:
+        op = _machine(call, done.state)
+        done, _, _ = fold(validating.validate, done.state, [op], reached)
+    s = done.state
+    sets = (s.private, s.validated, s.zeroed)
+    return _told(validating.validate, done, lambda: tuple(list(one.runs()) for one in sets))
+
+
+def _machine(call: calls.Validate, s: validating.Readying) -> validating.Machine:
+    """What the machine of a call answers to the next step."""
+
+    def has(listed: Iterable[int]) -> bool:
+        return any(s.next <= page < s.reach for page in listed)
+
+    if not s.is_single and s.next in call.small:
+        return validating.Machine(s.asked in call.refused, validating.FAIL_SIZEMISMATCH, False)
+    failed = int(has(call.failing))
+    return validating.Machine(s.asked in call.refused, failed, not failed and has(call.was))
+
+
+def view(page: bytes, version: tuple[bool, bool, bool], told: int, reached: Reached) -> Told:
+    """Stage 7; the value is OVMF's state behind it, a `View`, where it takes the map."""
+    entries = calls.found(page)
+    slots = [viewing.Slot(f.is_past, f.first, f.pages, f.kind, f.reserved) for f in entries]
+    read = slots[: next(i for i, slot in enumerate(slots) if slot.ends) + 1]
+    takes_map, checks_first, low_from_base = version
+    before = viewing.before_low(low_from_base, told)
+    _, _, low = fold(viewing.low_memory, before, read, reached)
+    start = viewing.before_view(takes_map, checks_first, low.low)
+    done, _, state = fold(viewing.view, start, read, reached)
+    return _told(viewing.view, done, lambda: state)
 
 
 def area_bytes(s: writing.Writing, memory: bytes) -> bytes:
@@ -161,6 +199,15 @@ def answer(call: calls.Call, reached: Reached) -> Told:
         case calls.Carve(entries, kernel_range, region, low_pages):
             told = carve(listing(entries), (kernel_range, region), low_pages, reached)
             return replace(told, value=told.is_ok and [r[:2] for r in told.value.listed()])
+        case calls.View(page, takes_map, checks_first, low_from_base, low_told):
+            told = view(page, (takes_map, checks_first, low_from_base), low_told, reached)
+            seen = told.is_ok and tuple(
+                [(int(a), int(b)) for a, b in pages.runs()]
+                for pages in (told.value.ram, told.value.reserved)
+            )
+            return replace(told, value=seen)
+        case calls.Validate():
+            return make_ready(call, reached)
         case calls.Write(memory, address, size_bytes, prevalidated, guest):
             flags = prevalidated, call.with_terminator, call.published
             told = write(writing.start((address, size_bytes), *flags), listing(guest), reached)

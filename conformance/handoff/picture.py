@@ -15,7 +15,7 @@ from conformance.handoff.calls import Call
 from conformance.handoff.judge import span
 from conformance.trace import Finding
 from spec.catalogue import HANDOFF, handoff_rules
-from spec.handoff.words import Kind
+from spec.handoff.words import BLOCK, Kind
 from spec.prove.matrix import situation
 from spec.prove.world import Symbolic
 
@@ -87,6 +87,21 @@ def rows_of(call: Call) -> list[tuple[str, list[tuple[str, Range]]]]:
             after = [("memory", one) for one in told.value] if told.is_ok else []
             kept = [("kept", kernel), ("kept", region)]
             return [("map", _map(entries)), ("kept", kept), ("guest", after)]
+        case calls.View(page):
+            there = [(f.first, f.stop, f.kind) for f in calls.found(page) if f.pages]
+            ram, kept = told.value if told.is_ok else ([], [])
+            seen: list[tuple[str, Range]] = [("memory", one) for one in ram]
+            seen += [("other", one) for one in kept]
+            return [("map", _map(there)), ("OVMF", seen)]
+        case calls.Validate(region, _, refused, small, failing, was):
+            blocks = {"refused": refused, "small": small}
+            pages = {"failing": failing, "validated": was}
+            rows = [(name, [(at, at + BLOCK) for at in listed]) for name, listed in blocks.items()]
+            rows += [(name, [(at, at + 1) for at in listed]) for name, listed in pages.items()]
+            bad: list[tuple[str, list[tuple[str, Range]]]] = [
+                (name, [("excluded", one) for one in listed]) for name, listed in rows
+            ]
+            return [("region", [("kept", region)]), *bad]
         case calls.Write(_, address, size_bytes, _, guest):
             place = calls.pages_of(address, size_bytes)
             return [("guest", [("memory", one) for one in guest]), ("area", [("kept", place)])]

@@ -14,11 +14,9 @@ from conformance.handoff import calls, oracle
 from conformance.handoff.calls import Call, Entry, Range
 from conformance.handoff.device import HandoffDevice
 from conformance.handoff.judge import judge
-from conformance.handoff.oracle import fold
-from conformance.handoff.whole import Version
-from spec.handoff import view as viewing
-from spec.handoff.view import FOUR_GIB, HOLE_FIRST, HOLE_STOP, Slot
-from spec.handoff.words import PAGE_BYTES, Kind, listing
+from conformance.handoff.whole import Version, low_told
+from spec.handoff.view import HOLE_FIRST, HOLE_STOP
+from spec.handoff.words import PAGE_BYTES, listing
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,6 +104,7 @@ def _stages(asked: Asked, told: Any, made: dict[str, Any]) -> None:
     reserve = calls.Reserve(host, asked.kernel, asked.excluded, sizes[1], asked.limit)
     made["kernel"], made["region"] = told(reserve)
     made["guest"] = guest = told(calls.Carve(host, made["kernel"], made["region"], asked.low_pages))
+    told(calls.Validate(made["region"], shared=True))
     address, size, prevalidated = asked.area
     first, stop = calls.pages_of(address, size)
     pages = bytes((stop - first) * PAGE_BYTES)
@@ -122,20 +121,12 @@ def _plain(value: Any) -> Any:
 
 def _seen(asked: Asked, page: bytes, made: dict[str, Any]) -> dict[str, Any]:
     """What OVMF makes of the page that was written, and where that is not what was meant."""
-    offset, version = asked.area[0] % PAGE_BYTES, asked.version
-    slots = [
-        Slot(f.is_past, f.first, f.pages, f.kind, f.reserved) for f in calls.found(page[offset:])
-    ]
-    read = slots[: next(i for i, slot in enumerate(slots) if slot.ends) + 1]
-    lows = [stop for _, stop, kind in made["host"] if kind == Kind.MEMORY and stop < FOUR_GIB]
-    before = viewing.before_low(version.low_from_base, max(lows, default=0))
-    _, _, low = fold(viewing.low_memory, before, read, Counter())
-    start = viewing.before_view(version.takes_map, version.checks_first, low.low)
-    done, _, state = fold(viewing.view, start, read, Counter())
-    ram = listing(made["host"]).memory if done.outcome else state.ram
+    offset = asked.area[0] % PAGE_BYTES
+    told = oracle.view(page[offset:], asked.version.flags, low_told(made["host"]), Counter())
+    ram = told.value.ram if told.is_ok else listing(made["host"]).memory
     runs = tuple((int(a), int(b)) for a, b in ram.runs())
     strangers = _strangers((*runs, (HOLE_FIRST, HOLE_STOP)), made["guest"])
-    return {"takes_map": not done.outcome, "ram": runs, "strangers": strangers}
+    return {"takes_map": told.is_ok, "ram": runs, "strangers": strangers}
 
 
 def _strangers(seen: tuple[Range, ...], meant: tuple[Range, ...]) -> tuple[Stranger, ...]:

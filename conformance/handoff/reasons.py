@@ -19,5 +19,7 @@ REASONS = {
     "ALREADY_WRITTEN": "the map has been published before",
     "MISALIGNED": "the guest's area does not begin at a multiple of 8; see --area",
     "AREA_OUTSIDE": "the guest's area is not in the guest's memory; see --area",
+    "NOT_PRIVATE": "the host does not make a page of the bitmaps' region private",
+    "NOT_VALIDATED": "a page of the bitmaps' region cannot be validated, or has been already",
     "TOO_MANY": "the guest's area has too few entries for what is left, and one to end it",
 }

@@ -4,14 +4,15 @@ The contract is that OVMF's RAM, and the pages from 640 KiB to 1 MiB, are what w
 is kept is proved (`spec.handoff.contract`); here it is looked at on concrete maps.
 """
 
+from collections.abc import Sequence
+
 import msgspec
 
 from conformance.handoff import calls, oracle
 from conformance.handoff.calls import Entry, Range
 from conformance.handoff.draw import Chooser, length
-from conformance.handoff.oracle import Reached, fold
-from spec.handoff import view as viewing
-from spec.handoff.view import FOUR_GIB, HOLE_FIRST, HOLE_STOP, Slot
+from conformance.handoff.oracle import Reached
+from spec.handoff.view import FOUR_GIB, HOLE_FIRST, HOLE_STOP
 from spec.handoff.words import ENTRY_BYTES, PAGE_BYTES, Kind, Spans
 from spec.pages import ListedPages
 
@@ -25,6 +26,11 @@ class Version(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     takes_map: bool = True
     checks_first: bool = True
     low_from_base: bool = True
+
+    @property
+    def flags(self) -> tuple[bool, bool, bool]:
+        """As the calls of stage 7 have them."""
+        return self.takes_map, self.checks_first, self.low_from_base
 
 
 class Way(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -95,20 +101,14 @@ def _read(way: Way, host: Spans, guest: Spans, reached: Reached) -> Seen:
         if not told.is_ok:
             return Seen(told.answer.name)
         page = told.value[1]
-    slots = [Slot(f.is_past, f.first, f.pages, f.kind, f.reserved) for f in calls.found(page)]
-    return Seen("", ranges, _ram(way.version, slots, host, reached))
+    told = oracle.view(page, way.version.flags, low_told(host.listed()), reached)
+    ram = told.value.ram if told.is_ok else host.memory
+    return Seen("", ranges, tuple((int(a), int(b)) for a, b in ram.runs()))
 
 
-def _ram(version: Version, slots: list[Slot], host: Spans, reached: Reached) -> tuple[Range, ...]:
-    """What OVMF takes as RAM: of the map, or the host's where it does not take that."""
-    low_ends = [b for _, b, k in host.listed() if k == Kind.MEMORY and b < FOUR_GIB]
-    read = slots[: next(i for i, slot in enumerate(slots) if slot.ends) + 1]
-    before = viewing.before_low(version.low_from_base, max(low_ends, default=0))
-    _, _, low = fold(viewing.low_memory, before, read, reached)
-    start = viewing.before_view(version.takes_map, version.checks_first, low.low)
-    done, _, state = fold(viewing.view, start, read, reached)
-    ram = host.memory if done.outcome else state.ram
-    return tuple((int(a), int(b)) for a, b in ram.runs())
+def low_told(host: Sequence[Entry]) -> int:
+    """Where QEMU says that low memory ends: the host's, holes of the SVSM included."""
+    return max((b for _, b, kind in host if kind == Kind.MEMORY and b < FOUR_GIB), default=0)
 
 
 def way(c: Chooser, version: Version) -> Way:

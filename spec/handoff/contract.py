@@ -19,6 +19,11 @@ from spec.handoff.reserve_lemmas import in_order
 from spec.handoff.saying import BY_INDUCTION
 from spec.handoff.size import Sizing
 from spec.handoff.size_claims import runs_have_the_pages_of_memory
+from spec.handoff.validate import Readying
+from spec.handoff.validate_claims import (
+    a_page_is_validated_if_it_is_passed,
+    the_work_is_within_the_region,
+)
 from spec.handoff.view import (
     FOUR_GIB,
     Lowering,
@@ -52,7 +57,7 @@ from spec.terms import (
 )
 
 LEMMAS = Lemmas("handoff.view")
-CITE = handoff("stage 6, the contract")
+CITE = handoff("stage 7, the contract")
 READ = ("above_low", "in_low")
 """The cases of `view` in which an entry of memory is read."""
 
@@ -177,11 +182,17 @@ def what_was_carved_is_what_the_host_gave_and_the_svsm_did_not_keep(world: World
     return must(said, is_guests, implies(guest, negate(kept)))
 
 
+def _of_region(world: World) -> Carving:
+    """The pass that cuts the bitmaps' region out."""
+    made: Carving = record(world, Carving, "region")
+    return made
+
+
 def _through(world: World) -> tuple[list[Bool], Bool, Bool, Bool, Word]:
     """What the stages say of a page, each handing its list on to the next."""
     q = world.number("q")
     r, z = record(world, Reading, "read"), record(world, Sizing, "size")
-    c, d = record(world, Carving, "kernel"), record(world, Carving, "region")
+    c, d = record(world, Carving, "kernel"), _of_region(world)
     handed_on = [
         same(z.seen.memory.has(q), r.entries.memory.has(q)),
         same(c.given.memory.has(q), z.runs.memory.has(q)),
@@ -221,3 +232,24 @@ def nothing_kept_is_validated_for_the_map(world: World) -> Query:
     inside = an_area_inside_is_of_the_guests_pages(s, q)
     validated = all_of(s.inside, within(q, s.first, s.stop))
     return must([*said, handed_on, inside], negate(kept), given=validated)
+
+
+@LEMMAS.lemma(CITE, given=(INDUCTION,))
+def what_is_validated_for_the_region_is_never_granted(world: World) -> Query:
+    """A page validated for the bitmaps is not the guest's, nor validated for the map as well.
+
+    So it is validated once in all, and only the SVSM has it (RESERVE-VALID-ONCE).
+    """
+    said, guest, _, _, q = _through(world)
+    region, r = _of_region(world), record(world, Readying, "validate")
+    s = record(world, Writing, "write")
+    said += [
+        r.first == region.cut_first,
+        r.stop == region.cut_stop,
+        the_work_is_within_the_region(r, q),
+        a_page_is_validated_if_it_is_passed(r, q),
+        same(s.entries.memory.has(q), guest),
+        an_area_inside_is_of_the_guests_pages(s, q),
+    ]
+    for_the_map = all_of(s.inside, within(q, s.first, s.stop))
+    return must(said, negate(guest), negate(for_the_map), given=r.validated.has(q))

@@ -11,6 +11,7 @@ from spec.handoff import (
     reserve_claims,
     reserve_lemmas,
     size_claims,
+    validate_claims,
     view_claims,
     write_claims,
 )
@@ -32,6 +33,7 @@ SUBJECTS: tuple[Subject, ...] = (
     kernel_claims.SUBJECT,
     with_lemmas(reserve_claims.SUBJECT, reserve_lemmas.LEMMAS),
     carve_claims.SUBJECT,
+    validate_claims.SUBJECT,
     with_lemmas(write_claims.SUBJECT, bytes_lemmas.LEMMAS),
     view_claims.LOW_SUBJECT,
     with_lemmas(view_claims.SUBJECT, contract.LEMMAS),

@@ -1,4 +1,4 @@
-"""Stage 6: what OVMF makes of the bytes that were written; a rule about somebody else's code.
+"""Stage 7: what OVMF makes of the bytes that were written; a rule about somebody else's code.
 
 It goes through the entries twice: for its low memory (`low_memory`), then for its RAM (`view`).
 

@@ -33,7 +33,7 @@ from spec.terms import (
     within,
 )
 
-CITE = handoff("stage 6")
+CITE = handoff("stage 7")
 OF_LOW = Lemmas("handoff.low_memory")
 LEMMAS = Lemmas("handoff.view")
 

@@ -62,6 +62,8 @@ class Answer(IntEnum):
     AREA_OUTSIDE = 16
     TOO_MANY = 17
     NOT_TAKEN = 18
+    NOT_PRIVATE = 19
+    NOT_VALIDATED = 20
 
 
 class Kind(IntEnum):

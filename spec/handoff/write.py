@@ -1,4 +1,4 @@
-"""Stage 5: the guest's entries, written where its firmware looks for them.
+"""Stage 6: the guest's entries, written where its firmware looks for them.
 
 Assumes: the entries are those of stage 4; the area's pages are prevalidated exactly if it is said.
 Proves (`write_claims`, for every number of entries): a map is written once (MAP-ONCE); it has no
@@ -89,7 +89,7 @@ def in_turn(s: Writing, op: Piece) -> Bool:
     return any_of(op.ends, all_of(below(op.first, op.stop), after))
 
 
-@rule(AREA, Piece, cite=handoff("stage 5"), enabled=in_turn)
+@rule(AREA, Piece, cite=handoff("stage 6"), enabled=in_turn)
 def write(s: Writing, op: Piece) -> Cases:
     """Take one entry to be written, or write them all."""
     needed = sum_of(s.entries.count, tally(s.with_terminator))

@@ -33,7 +33,7 @@ from spec.terms import (
     within,
 )
 
-CITE = handoff("stage 5")
+CITE = handoff("stage 6")
 LEMMAS = Lemmas("handoff.write")
 
 

@@ -196,7 +196,7 @@ def test_implementation_that_answers_otherwise_is_told_loudly(
             return name, (tracked + 1, bitmaps)
 
     right = builtin.device()
-    other = Other(right._module, builtin.import_module("impl.kernels").load("auto"), "other")
+    other = Other(right._modules, builtin.import_module("impl.kernels").load("auto"), "other")
     monkeypatch.setattr(command, "device", lambda: other)
     code, out, _ = run(Q35)
     assert code == 1
