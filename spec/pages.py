@@ -170,6 +170,8 @@ class ListedPages:
 
     def with_block(self, first: int, large: bool, value: bool) -> "ListedPages":
         """This set with membership of the pages of a block made `value`."""
+        if not large and self.has(first) == value:
+            return self
         return self.with_range(first, first + (BLOCK if large else 1), value)
 
     def minus(self, other: Any) -> "ListedPages":

@@ -12,19 +12,26 @@ from spec.rule import Step
 from spec.validation.svsm import Did, Mode
 
 
+def nothing(_step: Step) -> None:
+    """What is answered where there is nothing to say."""
+
+
 class Question(NamedTuple):
-    """An operation by its name, its arguments, and the answer to it."""
+    """An operation by its name and arguments, and what is answered once the step is taken."""
 
     kind: str
     arguments: tuple[Any, ...]
-    answer: Any = None
+    answer: Callable[[Step], Any] = nothing
 
 
-Ask = Callable[[Any, Any, Step], Question]
-"""From the state before a step, its operands and what came of it."""
+Ask = Callable[[Any, Any], Question]
+"""From the state before a step, which the step changes, and the step's operands."""
 HEADER_BYTES = ENTRY_BYTES = 8
-FILLED = {Mode.GUEST: 0, Mode.LAUNCH: 1, Mode.IMPORT: 2, Mode.UNSHARE: 0}
+FILLED: Mapping[int, int] = {Mode.GUEST: 0, Mode.LAUNCH: 1, Mode.IMPORT: 2, Mode.UNSHARE: 0}
 """With what a page is filled: zeros, firmware, or what the stream says."""
+
+
+IMPORT, REBOOT, EXIT = map(int, (Mode.IMPORT, Mode.REBOOT, Did.EXIT))
 
 
 def _block(s: Any, op: Any) -> tuple[int, bool]:
@@ -38,19 +45,20 @@ def _mode(s: Any, op: Any) -> int:
 # On every machine
 
 
-def entry(s: Any, op: Any, _step: Step) -> Question:
+def entry(s: Any, op: Any) -> Question:
     """Read the next entry."""
     cpus = s.cpus
     place = cpus.block.at(op.vcpu) + HEADER_BYTES + ENTRY_BYTES * cpus.next.at(op.vcpu)
-    return Question("Read", (place, ENTRY_BYTES), op.entry.to_bytes(8, "little"))
+    data = op.entry.to_bytes(8, "little")
+    return Question("Read", (place, ENTRY_BYTES), lambda _step: data)
 
 
-def fill(s: Any, op: Any, _step: Step) -> Question:
+def fill(s: Any, op: Any) -> Question:
     """Fill a block."""
-    return Question("Fill", (*_block(s, op), FILLED[Mode(_mode(s, op))]))
+    return Question("Fill", (*_block(s, op), FILLED[_mode(s, op)]))
 
 
-def flush(_s: Any, _op: Any, _step: Step) -> Question:
+def flush(_s: Any, _op: Any) -> Question:
     """Have every CPU forget."""
     return Question("Flush", ())
 
@@ -63,10 +71,10 @@ EVERYWHERE: Mapping[str, Ask] = {
 }
 
 
-def adopt(s: Any, op: Any, step: Step) -> Question:
+def adopt(s: Any, op: Any) -> Question:
     """Take a vCPU's registers from its page."""
-    first, _ = _block(s, op)
-    return Question("Adopt", (first, _mode(s, op) == Mode.IMPORT), step.case == "promoted")
+    arguments = _block(s, op)[0], _mode(s, op) == IMPORT
+    return Question("Adopt", arguments, lambda step: step.case == "promoted")
 
 
 NATIVE = {**EVERYWHERE, "promote": adopt}
@@ -76,43 +84,43 @@ NATIVE = {**EVERYWHERE, "promote": adopt}
 SIZE_MISMATCH = 6
 
 
-def _pvalidate(validate: bool) -> Ask:
-    def asked(s: Any, op: Any, step: Step) -> Question:
-        code = SIZE_MISMATCH if step.case == "size_mismatch" else 0
-        return Question("Pvalidate", (*_block(s, op), validate), (code, step.case == "unchanged"))
+def _mismatched(step: Step) -> int:
+    return SIZE_MISMATCH if step.case == "size_mismatch" else 0
 
-    return asked
+
+def _pvalidate(validate: bool) -> Ask:
+    def answer(step: Step) -> tuple[int, bool]:
+        return _mismatched(step), step.case == "unchanged"
+
+    return lambda s, op: Question("Pvalidate", (*_block(s, op), validate), answer)
 
 
 def _rmpadjust(rights: int, each: bool) -> Ask:
-    def asked(s: Any, op: Any, step: Step) -> Question:
-        code = SIZE_MISMATCH if step.case == "size_mismatch" else 0
-        return Question("Rmpadjust", (*_block(s, op), rights, each), code)
-
-    return asked
+    return lambda s, op: Question("Rmpadjust", (*_block(s, op), rights, each), _mismatched)
 
 
-def promote(s: Any, op: Any, step: Step) -> Question:
+def promote(s: Any, op: Any) -> Question:
     """Set the VMSA bit."""
-    return adopt(s, op, step)._replace(kind="Promote")
+    return adopt(s, op)._replace(kind="Promote")
 
 
 def rights_after(s: Any, op: Any) -> int:
     """What the guest may do with the page of a vCPU that is no more."""
-    return 0 if _mode(s, op) == Mode.REBOOT else RIGHTS_RWX
+    return 0 if _mode(s, op) == REBOOT else RIGHTS_RWX
 
 
-def demote(s: Any, op: Any, _step: Step) -> Question:
+def demote(s: Any, op: Any) -> Question:
     """Clear the VMSA bit."""
     return Question("Demote", (_block(s, op)[0], rights_after(s, op)))
 
 
 def _page_state(private: bool) -> Ask:
-    def asked(s: Any, op: Any, _step: Step) -> Question:
+    def asked(s: Any, op: Any) -> Question:
         arguments = _block(s, op)[0], private
         if s.policy.by_msr:
-            return Question("PageStateMsr", arguments, op.msr)
-        return Question("PageState", arguments, (op.info2, op.header.to_bytes(8, "little")))
+            return Question("PageStateMsr", arguments, lambda _step: op.msr)
+        told = op.info2, op.header.to_bytes(8, "little")
+        return Question("PageState", arguments, lambda _step: told)
 
     return asked
 
@@ -139,35 +147,39 @@ OPERAND_BUSY = 0x8000_0200_0000_0000
 
 def _completion(step: Step, done: int) -> int:
     """What the module says; of what exits to the host a later try is told that it was in use."""
-    if step.outcome == Did.EXIT:
+    if step.outcome == EXIT:
         return OPERAND_BUSY | 1
     return PAGE_SIZE_MISMATCH if step.case == "size_mismatch" else done
 
 
-def accept(s: Any, op: Any, step: Step) -> Question:
+def accept(s: Any, op: Any) -> Question:
     """Accept a block; one that is accepted already is told so, with the level of its leaf."""
     first, large = _block(s, op)
     level = int(s.hw.large.has(first))
     done = PAGE_ALREADY_ACCEPTED | level if s.hw.accepted.has(first) else 0
-    return Question("Accept", (first, large), _completion(step, done))
+    return Question("Accept", (first, large), lambda step: _completion(step, done))
 
 
 def _attributes(rights: int, each: bool) -> Ask:
-    def asked(s: Any, op: Any, step: Step) -> Question:
-        return Question("WriteAttributes", (*_block(s, op), rights, each), _completion(step, 0))
+    def asked(s: Any, op: Any) -> Question:
+        return Question("WriteAttributes", (*_block(s, op), rights, each), _written)
 
     return asked
 
 
-def give_back(s: Any, op: Any, step: Step) -> Question:
+def _written(step: Step) -> int:
+    return _completion(step, 0)
+
+
+def give_back(s: Any, op: Any) -> Question:
     """Write the attributes of the page of a vCPU that is no more."""
     arguments = _block(s, op)[0], False, rights_after(s, op), True
-    return Question("WriteAttributes", arguments, _completion(step, 0))
+    return Question("WriteAttributes", arguments, _written)
 
 
 def _map_gpa(private: bool) -> Ask:
-    def asked(s: Any, op: Any, _step: Step) -> Question:
-        return Question("MapGpa", (_block(s, op)[0], private), (op.r10, op.r11))
+    def asked(s: Any, op: Any) -> Question:
+        return Question("MapGpa", (_block(s, op)[0], private), lambda _step: (op.r10, op.r11))
 
     return asked
 

@@ -15,6 +15,7 @@ from functools import cache
 from random import Random
 
 from conformance.device import DeviceFault
+from conformance.protocol.compiled import own
 from conformance.protocol.device import SvsmDevice
 from conformance.protocol.draw import an_entry
 from conformance.protocol.judge import Differs, Joint, Reached
@@ -103,12 +104,12 @@ class Stand:
         self.joint = Joint(self.device, self.scene.start(), Counter())
         self.scene.before(self.joint)
         self.joint.reached = self.reached
-        self.start = self.joint.state
+        self.start = own(self.joint.state)
 
     def request(self, random: Random) -> None:
         """One request, to its result or to where the machine is asked to do something."""
         joint = self.joint
-        joint.state = self.start
+        joint.state = own(self.start)
         joint.do(pvalidate.call, a_call(random, self.pool))
         while joint.state.pc(0) == Pc.READ:
             joint.do(pvalidate.entry, self.an_entry(random))

@@ -9,7 +9,8 @@ from pathlib import Path
 
 from conformance.conform_report import DeviceReport, Difference, RuleRow, Speed
 from conformance.device import DeviceFault
-from conformance.protocol import machines
+from conformance.protocol import compiled, machines
+from conformance.protocol.compiled import Programs
 from conformance.protocol.device import SvsmDevice
 from conformance.protocol.doors import Door, doors
 from conformance.protocol.judge import Differs, Joint, Reached
@@ -69,14 +70,16 @@ def run(spec: str, ids: Sequence[str], walks: int, seed: int, traces: Path) -> D
     return run_protocol(maker(spec), ids, walks, seed, traces, machine_of(spec))
 
 
-def through(door: Door, device: SvsmDevice, reached: Reached) -> Failure | None:
+def through(
+    door: Door, device: SvsmDevice, reached: Reached, programs: Programs = compiled.program
+) -> Failure | None:
     """What becomes of a device on the way to a case."""
     begins = starts(door.machine)
     start = begins[door.seed % len(begins)]
     taken = []
     joint: Joint | None = None
     try:
-        joint = Joint(device, start, reached)
+        joint = Joint(device, start, reached, programs)
         for rule, op in drawn(door.seed, joint):
             taken.append((rule, op))
             joint.do(rule, op)
@@ -99,7 +102,8 @@ def run_protocol(
 ) -> DeviceReport:
     """Run a device through all there is on a machine for the rules with some ids.
 
-    walks: how many walks; their seeds count on from `seed` times as many.
+    On the way to each case a rule's program is held to its text; where they part, ProgramError is
+    raised. walks: how many walks; their seeds count on from `seed` times as many.
     """
     here = machines.MACHINES[machine]
     asked = {rule.id for rule in here.rules if here.called(rule) in ids}
@@ -110,12 +114,12 @@ def run_protocol(
     progress(f"{device.name}: vectors")
     for door in doors(machine):
         if door.rule in asked and len(failures) < MOST_DIFFERENCES:
-            failed = through(door, device, by_vectors)
+            failed = through(door, device, by_vectors, compiled.checked)
             if failed is not None:
                 _note(failures, f"vector {door.rule}.{door.case}", failed)
                 device = make()
     for one in kept(machine):
-        failed = again(make, one.start, one.steps, by_vectors)
+        failed = again(make, one.start, one.steps, by_vectors, compiled.checked)
         if failed is not None:
             _note(failures, f"kept vector {one.defect}", failed)
     steps, began = 0, time.perf_counter()

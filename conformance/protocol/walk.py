@@ -6,6 +6,8 @@ from random import Random
 from typing import Any, Protocol
 
 from conformance.device import DeviceFault
+from conformance.protocol import compiled
+from conformance.protocol.compiled import Programs
 from conformance.protocol.device import SvsmDevice
 from conformance.protocol.draw import next_step
 from conformance.protocol.judge import Differs, Joint, Reached
@@ -95,13 +97,17 @@ def failure(
 
 
 def again(
-    make: Callable[[], SvsmDevice], start: Svsm, steps: Steps, reached: Reached | None = None
+    make: Callable[[], SvsmDevice],
+    start: Svsm,
+    steps: Steps,
+    reached: Reached | None = None,
+    programs: Programs = compiled.program,
 ) -> Failure | None:
     """What a fresh device makes of some steps; those that cannot be taken are left out."""
     taken: list[Drawn] = []
     joint: Joint | None = None
     try:
-        joint = Joint(make(), start, reached)
+        joint = Joint(make(), start, reached, programs)
         for rule, op in steps:
             if joint.can(rule, op):
                 taken.append((rule, op))

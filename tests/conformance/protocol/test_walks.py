@@ -65,12 +65,11 @@ def test_on_tdx_a_page_that_was_accepted_before_is_filled_all_the_same() -> None
     for seed in range(30):
         joint = Joint(SvsmDevice(), starts("tdx")[1])
         for rule, op in drawn(seed, joint):
-            was = joint.state
+            accepted = joint.state.hw.accepted
             joint.do(rule, op)
             if rule.name == "validate" and joint.last.case == "validated":
-                first, _ = was.block(op.vcpu)
-                again_ = bool(was.hw.accepted.has(first))
-                found += again_
+                first, _ = joint.state.block(op.vcpu)
+                found += accepted.has(first)
                 assert type(joint.device.pending[op.vcpu]) is before.Fill
     assert found
 
