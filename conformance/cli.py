@@ -44,6 +44,7 @@ vectors_app = App(name="vectors", help="Test vectors made by the solver.", help_
 app.command(vectors_app)
 app.command("conformance.handoff.command:handoff", name="handoff")
 app.command("conformance.audit.command:audit_command", name="audit")
+app.command("conformance.report.command:report", name="report")
 
 
 class UsageError(ValueError):
@@ -465,6 +466,8 @@ def _has_blocks() -> bool:
 
 def _codes() -> tuple[tuple[type[BaseException], int], ...]:
     from conformance.formats.source import FormatError
+    from conformance.report.given import ResultsError
+    from conformance.report.page import PageError
     from conformance.runner import NoSuchRule
     from conformance.trace import TraceError
     from conformance.vectors import VectorError
@@ -473,7 +476,7 @@ def _codes() -> tuple[tuple[type[BaseException], int], ...]:
 
     usage = (UsageError, CycloptsError, WriteError, FormatError, TraceError, VectorError)
     return (
-        *((kind, 2) for kind in (*usage, NoSuchObligation, NoSuchRule)),
+        *((kind, 2) for kind in (*usage, ResultsError, PageError, NoSuchObligation, NoSuchRule)),
         (MissingSolver, 3),
         (DeviceError, 5),
     )
