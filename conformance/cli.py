@@ -3,9 +3,10 @@
 import signal
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Annotated, Any, Literal, NoReturn
 
 from cyclopts import App, CycloptsError, Parameter
@@ -116,6 +117,9 @@ def prove(
     seed: int = 0,
     export_smt2: Path | None = None,
     json: Path | None = None,
+    junit: Path | None = None,
+    sarif: Path | None = None,
+    summary: Path | None = None,
     edits: bool = False,
 ) -> int:
     """Show that the rules keep their invariants, for every number of pages.
@@ -136,10 +140,17 @@ def prove(
         Write the SMT-LIB text of each obligation into this directory.
     json
         Write the results to this file.
+    junit
+        Write them as JUnit XML to this file.
+    sarif
+        Write what is not proved as SARIF 2.1.0 to this file.
+    summary
+        Append a summary in Markdown to this file; else to that of $GITHUB_STEP_SUMMARY, if set.
     edits
         Also make single edits to the rules, and tell which of them no proof notices.
     """
     from conformance.prove_report import report, show
+    from conformance.report import beside, checks
     from spec.prove.run import PROFILES, Effort, export, matching, prove_all, prove_many
     from spec.prove.solvers import NAMES, Budget
     from spec.prove.verdict import Result
@@ -172,6 +183,8 @@ def prove(
     show(found, stdout())
     if json is not None:
         write_atomically(json, found.to_json())
+    asked = beside.Beside(junit, sarif, summary)
+    beside.write("prove", checks.of_proofs(found), found.exit_code, asked)
     if interrupted is not None:
         raise interrupted
     return worst_of([found.exit_code, _edits(jobs)] if edits else [found.exit_code])
@@ -196,6 +209,9 @@ def conform(
     only: str = "*",
     jobs: int = 0,
     json: Path | None = None,
+    junit: Path | None = None,
+    sarif: Path | None = None,
+    summary: Path | None = None,
     traces: Path = Path(".svsm-conformance/traces"),
 ) -> int:
     """Run an implementation beside the rules, step by step and in bulk.
@@ -218,12 +234,19 @@ def conform(
         Processes; 0 is one for each core.
     json
         Write the results to this file.
+    junit
+        Write them as JUnit XML to this file.
+    sarif
+        Write divergences and all else that is no pass as SARIF 2.1.0 to this file.
+    summary
+        Append a summary in Markdown to this file; else to that of $GITHUB_STEP_SUMMARY, if set.
     traces
         Where traces of divergences are written.
     """
     devices = device or ["impl"]
     seconds = None if budget is None else _seconds(budget)
-    return _conform(devices, profile, seed, only, jobs, seconds, json, traces)
+    files = {"junit": junit, "sarif": sarif, "summary": summary}
+    return _conform(devices, profile, seed, only, jobs, seconds, json, traces, files=files)
 
 
 def _conform(
@@ -236,9 +259,11 @@ def _conform(
     json: Path | None = None,
     traces: Path = Path(".svsm-conformance/traces"),
     regions: Sequence[tuple[int, int]] = (),
+    files: Mapping[str, Path | None] = MappingProxyType({}),
 ) -> int:
     from conformance.conform_report import ConformReport
     from conformance.conform_tables import show
+    from conformance.report import beside, checks
     from conformance.runner import run
 
     with meter("conform") as shown:
@@ -256,6 +281,8 @@ def _conform(
     show(found, stdout(), ascii=not _has_blocks())
     if json is not None:
         write_atomically(json, found.to_json())
+    asked = beside.Beside(**files)
+    beside.write("conform", checks.of_conform(found), found.exit_code, asked)
     if found.partial:
         raise KeyboardInterrupt
     return found.exit_code
