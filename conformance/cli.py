@@ -346,19 +346,20 @@ def _replay_in(area: "Area", file: Path, device: str | None) -> int:
 
 
 @vectors_app.command
-def fill(folder: Path) -> int:
+def fill(folder: Path, *, form: Literal["json", "lines"] = "json") -> int:
     """Write the vectors, one file for each rule; the same rules give the same bytes.
 
     Parameters
     ----------
     folder
         The directory to write them into.
+    form
+        json, or for records of pages lines of numbers, which need no reader of JSON.
     """
-    from conformance import vectors
-    from conformance.builtin import BUILTIN_POLICY, RUNS_POLICY
+    from conformance import vector_areas
 
     with meter("vectors"):
-        written = vectors.fill(folder, BUILTIN_POLICY, RUNS_POLICY)
+        written = vector_areas.fill(folder, form)
     stdout().print(f"{written} vectors in {folder}", markup=False)
     return 0
 
@@ -372,25 +373,26 @@ def check(folder: Path, *, device: str = "impl") -> int:
     folder
         The directory that `vectors fill` wrote.
     device
-        What to test.
+        What to test; impl is a built-in device for the vectors of each kind.
     """
-    from conformance import vectors
-    from conformance.device import find_device
+    from conformance import vector_areas
 
-    found = vectors.read(folder)
+    found = vector_areas.read(folder)
     if not found:
         raise UsageError(f"{folder}: no vectors; write them with: svsm-conformance vectors fill")
-    tested = find_device(device)()
-    findings = vectors.check(found, tested)
-    out = stdout()
-    if not any(vector.rule in tested.claims for vector in found):
-        out.print(f"{device}: claims no rule of these vectors: nothing was compared", markup=False)
-        return 3
-    for finding in findings:
-        step = f"{finding.rule}.{finding.case}: {finding.field}"
-        out.print(f"{step}: expected {finding.expected}, got {finding.got}", markup=False)
-    out.print(f"{len(found)} vectors, {len(findings)} differences on {device}", markup=False)
-    return 1 if findings else 0
+    out, codes = stdout(), list[int]()
+    for one in vector_areas.check(found, device):
+        if not one.compared:
+            said = f"{one.device}: claims no rule of these vectors: nothing was compared"
+            out.print(said, markup=False)
+        for finding in one.findings:
+            step = f"{finding.rule}.{finding.case}: {finding.field}"
+            out.print(f"{step}: expected {finding.expected}, got {finding.got}", markup=False)
+        if one.compared:
+            told = f"{one.compared} vectors, {len(one.findings)} differences on {one.device}"
+            out.print(told, markup=False)
+        codes.append(1 if one.findings else 0 if one.compared else 3)
+    return worst_of(codes)
 
 
 @app.command
@@ -497,7 +499,7 @@ def _codes() -> tuple[tuple[type[BaseException], int], ...]:
     from conformance.report.page import PageError
     from conformance.runner import NoSuchRule
     from conformance.trace import TraceError
-    from conformance.vectors import VectorError
+    from conformance.vector_file import VectorError
     from spec.prove.run import NoSuchObligation
     from spec.prove.solvers import MissingSolver
 
