@@ -3,9 +3,10 @@
 import signal
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Annotated, Any, Literal, NoReturn
 
 from cyclopts import App, CycloptsError, Parameter
@@ -44,6 +45,7 @@ vectors_app = App(name="vectors", help="Test vectors made by the solver.", help_
 app.command(vectors_app)
 app.command("conformance.handoff.command:handoff", name="handoff")
 app.command("conformance.audit.command:audit_command", name="audit")
+app.command("conformance.report.command:report", name="report")
 
 
 class UsageError(ValueError):
@@ -115,6 +117,9 @@ def prove(
     seed: int = 0,
     export_smt2: Path | None = None,
     json: Path | None = None,
+    junit: Path | None = None,
+    sarif: Path | None = None,
+    summary: Path | None = None,
     edits: bool = False,
 ) -> int:
     """Show that the rules keep their invariants, for every number of pages.
@@ -135,10 +140,17 @@ def prove(
         Write the SMT-LIB text of each obligation into this directory.
     json
         Write the results to this file.
+    junit
+        Write them as JUnit XML to this file.
+    sarif
+        Write what is not proved as SARIF 2.1.0 to this file.
+    summary
+        Append a summary in Markdown to this file; else to that of $GITHUB_STEP_SUMMARY, if set.
     edits
         Also make single edits to the rules, and tell which of them no proof notices.
     """
     from conformance.prove_report import report, show
+    from conformance.report import beside, checks
     from spec.prove.run import PROFILES, Effort, export, matching, prove_all, prove_many
     from spec.prove.solvers import NAMES, Budget
     from spec.prove.verdict import Result
@@ -171,6 +183,8 @@ def prove(
     show(found, stdout())
     if json is not None:
         write_atomically(json, found.to_json())
+    asked = beside.Beside(junit, sarif, summary)
+    beside.write("prove", checks.of_proofs(found), found.exit_code, asked)
     if interrupted is not None:
         raise interrupted
     return worst_of([found.exit_code, _edits(jobs)] if edits else [found.exit_code])
@@ -195,6 +209,9 @@ def conform(
     only: str = "*",
     jobs: int = 0,
     json: Path | None = None,
+    junit: Path | None = None,
+    sarif: Path | None = None,
+    summary: Path | None = None,
     traces: Path = Path(".svsm-conformance/traces"),
 ) -> int:
     """Run an implementation beside the rules, step by step and in bulk.
@@ -217,12 +234,19 @@ def conform(
         Processes; 0 is one for each core.
     json
         Write the results to this file.
+    junit
+        Write them as JUnit XML to this file.
+    sarif
+        Write divergences and all else that is no pass as SARIF 2.1.0 to this file.
+    summary
+        Append a summary in Markdown to this file; else to that of $GITHUB_STEP_SUMMARY, if set.
     traces
         Where traces of divergences are written.
     """
     devices = device or ["impl"]
     seconds = None if budget is None else _seconds(budget)
-    return _conform(devices, profile, seed, only, jobs, seconds, json, traces)
+    files = {"junit": junit, "sarif": sarif, "summary": summary}
+    return _conform(devices, profile, seed, only, jobs, seconds, json, traces, files=files)
 
 
 def _conform(
@@ -235,9 +259,11 @@ def _conform(
     json: Path | None = None,
     traces: Path = Path(".svsm-conformance/traces"),
     regions: Sequence[tuple[int, int]] = (),
+    files: Mapping[str, Path | None] = MappingProxyType({}),
 ) -> int:
     from conformance.conform_report import ConformReport
     from conformance.conform_tables import show
+    from conformance.report import beside, checks
     from conformance.runner import run
 
     with meter("conform") as shown:
@@ -255,6 +281,8 @@ def _conform(
     show(found, stdout(), ascii=not _has_blocks())
     if json is not None:
         write_atomically(json, found.to_json())
+    asked = beside.Beside(**files)
+    beside.write("conform", checks.of_conform(found), found.exit_code, asked)
     if found.partial:
         raise KeyboardInterrupt
     return found.exit_code
@@ -318,19 +346,20 @@ def _replay_in(area: "Area", file: Path, device: str | None) -> int:
 
 
 @vectors_app.command
-def fill(folder: Path) -> int:
+def fill(folder: Path, *, form: Literal["json", "lines"] = "json") -> int:
     """Write the vectors, one file for each rule; the same rules give the same bytes.
 
     Parameters
     ----------
     folder
         The directory to write them into.
+    form
+        json, or for records of pages lines of numbers, which need no reader of JSON.
     """
-    from conformance import vectors
-    from conformance.builtin import BUILTIN_POLICY, RUNS_POLICY
+    from conformance import vector_areas
 
     with meter("vectors"):
-        written = vectors.fill(folder, BUILTIN_POLICY, RUNS_POLICY)
+        written = vector_areas.fill(folder, form)
     stdout().print(f"{written} vectors in {folder}", markup=False)
     return 0
 
@@ -344,25 +373,26 @@ def check(folder: Path, *, device: str = "impl") -> int:
     folder
         The directory that `vectors fill` wrote.
     device
-        What to test.
+        What to test; impl is a built-in device for the vectors of each kind.
     """
-    from conformance import vectors
-    from conformance.device import find_device
+    from conformance import vector_areas
 
-    found = vectors.read(folder)
+    found = vector_areas.read(folder)
     if not found:
         raise UsageError(f"{folder}: no vectors; write them with: svsm-conformance vectors fill")
-    tested = find_device(device)()
-    findings = vectors.check(found, tested)
-    out = stdout()
-    if not any(vector.rule in tested.claims for vector in found):
-        out.print(f"{device}: claims no rule of these vectors: nothing was compared", markup=False)
-        return 3
-    for finding in findings:
-        step = f"{finding.rule}.{finding.case}: {finding.field}"
-        out.print(f"{step}: expected {finding.expected}, got {finding.got}", markup=False)
-    out.print(f"{len(found)} vectors, {len(findings)} differences on {device}", markup=False)
-    return 1 if findings else 0
+    out, codes = stdout(), list[int]()
+    for one in vector_areas.check(found, device):
+        if not one.compared:
+            said = f"{one.device}: claims no rule of these vectors: nothing was compared"
+            out.print(said, markup=False)
+        for finding in one.findings:
+            step = f"{finding.rule}.{finding.case}: {finding.field}"
+            out.print(f"{step}: expected {finding.expected}, got {finding.got}", markup=False)
+        if one.compared:
+            told = f"{one.compared} vectors, {len(one.findings)} differences on {one.device}"
+            out.print(told, markup=False)
+        codes.append(1 if one.findings else 0 if one.compared else 3)
+    return worst_of(codes)
 
 
 @app.command
@@ -465,15 +495,17 @@ def _has_blocks() -> bool:
 
 def _codes() -> tuple[tuple[type[BaseException], int], ...]:
     from conformance.formats.source import FormatError
+    from conformance.report.given import ResultsError
+    from conformance.report.page import PageError
     from conformance.runner import NoSuchRule
     from conformance.trace import TraceError
-    from conformance.vectors import VectorError
+    from conformance.vector_file import VectorError
     from spec.prove.run import NoSuchObligation
     from spec.prove.solvers import MissingSolver
 
     usage = (UsageError, CycloptsError, WriteError, FormatError, TraceError, VectorError)
     return (
-        *((kind, 2) for kind in (*usage, NoSuchObligation, NoSuchRule)),
+        *((kind, 2) for kind in (*usage, ResultsError, PageError, NoSuchObligation, NoSuchRule)),
         (MissingSolver, 3),
         (DeviceError, 5),
     )

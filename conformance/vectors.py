@@ -4,7 +4,7 @@ One JSON file for each rule, named by its id. The same rules and policy give the
 change to a rule is seen in review as the vectors that it changes.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,67 +12,104 @@ import msgspec
 
 from conformance.codec import CodecError, decode, encode
 from conformance.device import Device, DeviceFault
-from conformance.doors import doors
+from conformance.doors import Door, doors
 from conformance.files import write_atomically
 from conformance.guard import guarded
-from conformance.trace import Finding, difference, expected_value
+from conformance.trace import Finding, difference, expected_value, name_of
+from conformance.vector_file import (
+    VectorError,
+    VectorFile,
+    check_hash,
+    encoded,
+    opened,
+    stable_id,
+    without_repeats,
+)
 from spec.catalogue import rules
-from spec.rule import step
-from spec.validation.bitmap import Bitmap, Policy
+from spec.rule import Step, step
+from spec.validation.bitmap import ANY_RUNS, Bitmap, Policy
+from spec.validation.outcomes import Outcome
 
-SCHEMA = "svsm-conformance/vector/1"
+SCHEMA = "svsm-conformance/vector/2"
+PLAIN_AIM = "any"
 
 
-class VectorError(ValueError):
-    """Vectors cannot be used; one line that names the file and the place."""
+class Expected(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What a step does. code: the outcome's number. value: a number, or the words of an export.
+    state: what it leaves behind.
+    """
+
+    outcome: str
+    code: int
+    value: int | tuple[int, ...]
+    state: dict[str, Any]
 
 
 class Vector(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """One step, and what is expected of it.
 
-    start, op, state: encoded records (`conformance.codec`). value: a number, or the words of an
-    export. state: what the step leaves behind.
+    start, step: encoded records (`conformance.codec`). purpose: what it is for. flags: of
+    `conformance.vector_file.FLAGS`.
     """
 
     id: str
     rule: str
     case: str
-    aim: str
+    citation: str
+    purpose: str
+    flags: list[str]
     start: dict[str, Any]
-    op: dict[str, Any]
-    outcome: int
-    value: int | tuple[int, ...]
-    state: dict[str, Any]
+    step: dict[str, Any]
+    expected: Expected
 
 
-class VectorFile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """The vectors of one rule."""
+class RecordVectors(VectorFile, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The vectors of one rule of a record of pages."""
 
-    schema: str
-    rule: str
-    source: str
     vectors: list[Vector]
 
 
 def make(policy: Policy) -> list[Vector]:
     """A vector for each door of devices that choose `policy`, in the order of the doors."""
-    made = []
-    for door in doors(policy):
-        right = step(door.rule, door.start, door.op)
-        made.append(
-            Vector(
-                id=door.id,
-                rule=door.rule.id,
-                case=right.case,
-                aim=door.aim,
-                start=encode(door.start),
-                op=encode(door.op),
-                outcome=right.outcome,
-                value=expected_value(right.value, door.start),
-                state=encode(right.state),
-            )
-        )
-    return made
+    return without_repeats([_vector(door) for door in doors(policy)])
+
+
+def _vector(door: Door) -> Vector:
+    right = step(door.rule, door.start, door.op)
+    start, asked = encode(door.start), encode(door.op)
+    plain = "the case, as the solver finds it"
+    return Vector(
+        id=stable_id(door.rule.id, right.case, [start, asked]),
+        rule=door.rule.id,
+        case=right.case,
+        citation=str(door.rule.source),
+        purpose=plain if door.aim == PLAIN_AIM else door.aim,
+        flags=list(_flags(door, right)),
+        start=start,
+        step=asked,
+        expected=_expected(right, door.start),
+    )
+
+
+def _expected(right: Step, start: Bitmap) -> Expected:
+    return Expected(
+        outcome=name_of(right.outcome),
+        code=right.outcome,
+        value=expected_value(right.value, start),
+        state=encode(right.state),
+    )
+
+
+def _flags(door: Door, right: Step) -> Iterator[str]:
+    yield "accepted" if right.outcome == Outcome.OK else "refused"
+    marks = {
+        "changes": right.state != door.start,
+        "answers": bool(expected_value(right.value, door.start)),
+        "edge": door.aim != PLAIN_AIM,
+        "choice": right.outcome in (Outcome.MIXED, Outcome.SIZE_MISMATCH),
+        "little_room": door.start.policy.most_runs != ANY_RUNS,
+    }
+    yield from (flag for flag, is_so in marks.items() if is_so)
 
 
 def fill(folder: Path, *policies: Policy) -> int:
@@ -82,18 +119,15 @@ def fill(folder: Path, *policies: Policy) -> int:
     """
     made = [vector for policy in policies for vector in make(policy)]
     for rule in rules().values():
-        mine = [vector for vector in made if vector.rule == rule.id]
-        file = VectorFile(schema=SCHEMA, rule=rule.id, source=str(rule.source), vectors=mine)
-        write_atomically(folder / f"{rule.id}.json", _lines(file))
+        file = RecordVectors(
+            schema=SCHEMA,
+            rule=rule.id,
+            claim=rule.claim,
+            citation=str(rule.source),
+            vectors=[vector for vector in made if vector.rule == rule.id],
+        )
+        write_atomically(folder / f"{rule.id}.json", encoded(file))
     return len(made)
-
-
-def _lines(file: VectorFile) -> bytes:
-    """A file with each vector on a line of its own, so that a diff shows whole vectors."""
-    shell = msgspec.json.encode(msgspec.structs.replace(file, vectors=[]), order="deterministic")
-    head, tail = shell.split(b'"vectors":[]')
-    body = b",\n".join(msgspec.json.encode(v, order="deterministic") for v in file.vectors)
-    return head + b'"vectors":[\n' + body + b"\n]" + tail + b"\n"
 
 
 def read(folder: Path) -> list[Vector]:
@@ -103,24 +137,20 @@ def read(folder: Path) -> list[Vector]:
     """
     if not folder.is_dir():
         raise VectorError(f"{folder}: not a directory")
-    return [vector for path in sorted(folder.glob("*.json")) for vector in _file(path)]
+    return [vector for path in sorted(folder.glob("*.json")) for vector in read_file(path)]
 
 
-def _file(path: Path) -> list[Vector]:
-    try:
-        data = path.read_bytes()
-        schema = msgspec.json.decode(data, type=dict).get("schema")
-        if schema != SCHEMA:
-            raise VectorError(f"{path}: schema is {schema!r}, this version reads {SCHEMA!r}")
-        file = msgspec.json.decode(data, type=VectorFile)
-    except OSError as error:
-        raise VectorError(f"{path}: {error.strerror or error}") from error
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise VectorError(f"{path}: not a file of vectors: {error}") from error
+def read_file(path: Path) -> list[Vector]:
+    """The vectors of one file.
+
+    Raises: VectorError where it cannot be used or the rules answer otherwise.
+    """
+    file = opened(path, SCHEMA, RecordVectors)
     if file.rule not in rules():
         raise VectorError(f"{path}: unknown rule {file.rule!r}")
     for number, vector in enumerate(file.vectors):
         _verify(vector, file.rule, f"{path}: vector {number} ({vector.id})")
+    check_hash(path, file)
     return file.vectors
 
 
@@ -131,12 +161,11 @@ def _verify(vector: Vector, rule: str, place: str) -> None:
         raise VectorError(f"{place}: rule {vector.rule!r} in the file of {rule!r}")
     try:
         start, op = _decoded(vector)
-        decode(Bitmap, vector.state, "state.")
+        decode(Bitmap, vector.expected.state, "expected.state.")
     except CodecError as error:
         raise VectorError(f"{place}: {error}") from error
     right = step(rules()[rule], start, op)
-    told = (right.case, right.outcome, expected_value(right.value, start), encode(right.state))
-    if told != (vector.case, vector.outcome, vector.value, vector.state):
+    if (right.case, _expected(right, start)) != (vector.case, vector.expected):
         says = f"the rules take {right.case}, the file says {vector.case}"
         if right.case == vector.case:
             says = f"the rules' answer to {right.case} is not the file's"
@@ -145,7 +174,7 @@ def _verify(vector: Vector, rule: str, place: str) -> None:
 
 def _decoded(vector: Vector) -> tuple[Bitmap, Any]:
     start: Bitmap = decode(Bitmap, vector.start, "start.")
-    return start, decode(rules()[vector.rule].operands, vector.op, "op.")
+    return start, decode(rules()[vector.rule].operands, vector.step, "step.")
 
 
 def check(vectors: Sequence[Vector], device: Device) -> list[Finding]:
@@ -170,7 +199,8 @@ def _choices(policy: dict[str, Any]) -> str:
 
 def _finding(vector: Vector, device: Device) -> Finding | None:
     start, op = _decoded(vector)
-    state: Bitmap = decode(Bitmap, vector.state)
+    wanted = vector.expected
+    state: Bitmap = decode(Bitmap, wanted.state)
     shown: Bitmap | None = None
     try:
         device.reset(start)
@@ -179,7 +209,7 @@ def _finding(vector: Vector, device: Device) -> Finding | None:
     except DeviceFault as fault:
         parted: tuple[str, str, str] | None = ("fault", "an answer", str(fault))
     else:
-        parted = difference(vector.outcome, vector.value, state, answer, shown)
+        parted = difference(wanted.code, wanted.value, state, answer, shown)
     if parted is None:
         return None
     field, expected, got = parted
@@ -191,7 +221,7 @@ def _finding(vector: Vector, device: Device) -> Finding | None:
         expected=expected,
         got=" ".join(got.split()),
         before=vector.start,
-        op=vector.op,
-        expected_state=vector.state,
+        op=vector.step,
+        expected_state=wanted.state,
         got_state=None if shown is None else encode(shown),
     )

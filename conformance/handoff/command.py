@@ -2,27 +2,26 @@
 
 import sys
 from collections.abc import Sequence
-from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
 
-import msgspec
 from cyclopts import Parameter
 from rich.console import Console
 
 from conformance.console import stdout
 from conformance.files import write_atomically
-from conformance.formats.area import MEMORY, PAGE_BYTES
+from conformance.formats.area import PAGE_BYTES
 from conformance.formats.host import Form, HostMap, read_host_map, without_isa_hole
 from conformance.formats.ovmf import NAMES, Image, read_image
 from conformance.formats.source import FormatError, opened
 from conformance.handoff import sizes
 from conformance.handoff.asking import Options, asked_of
 from conformance.handoff.builtin import device
-from conformance.handoff.map_picture import Row, Span, strip, svg
+from conformance.handoff.figures import Figures, figures, rows
+from conformance.handoff.map_picture import strip
+from conformance.handoff.map_picture import svg as draw_svg
 from conformance.handoff.plan import Asked, Plan, follow
 from conformance.handoff.reasons import REASONS
-from spec.handoff.words import Kind
 
 LIMIT_BITS = 51
 COLUMNS = 100
@@ -119,13 +118,14 @@ def handoff(
     asked, notes = asked_of(found, igvm, image, options)
     plan = follow(asked, device())
     words = verdict(plan, asked, image)
-    _show(stdout(), found, (*found.notes, *notes), asked, plan, words)
-    rows = rows_of(found, asked, plan)
+    said = (*found.notes, *notes, *words)
+    told = figures((found.place, found.form), found.entries or (), asked, plan, said, image)
+    _show(stdout(), found, (*found.notes, *notes), told, words)
     wrong = not plan.is_well or any(note.startswith("WRONG") for note in notes)
     if svg is not None:
-        write_atomically(svg, _drawn(found, rows, words).encode())
+        write_atomically(svg, draw_svg(rows(told), f"{found.place} ({found.form})", words).encode())
     if json is not None:
-        write_atomically(json, _figures(found, asked, plan, (*notes, *words), image))
+        write_atomically(json, told.to_json())
     return int(wrong)
 
 
@@ -147,25 +147,6 @@ def _of_loader(found: HostMap, host: Path | None) -> HostMap:
     why = "as named by --host" if host else "this machine's is used; see --host"
     notes = (*found.notes, f"{note}: {why}", *given.notes)
     return HostMap(given.place, given.form, given.entries, notes, found.igvm)
-
-
-def rows_of(found: HostMap, asked: Asked, plan: Plan) -> list[Row]:
-    """The rows of the picture, as far as the map came."""
-    sorts = {MEMORY: "memory", int(Kind.HIDDEN): "hidden"}
-    host = [Span(e.first, e.stop, sorts.get(e.kind, "reserved")) for e in found.entries or ()]
-    kernel = plan.kernel if plan.kernel[1] else (asked.kernel[0], asked.kernel[0] + asked.kernel[1])
-    kept = [Span(*kernel, "kernel")]
-    kept += [Span(*plan.region, "bitmaps")] if plan.region[1] else []
-    end = max((span.stop for span in (*host, *kept)), default=0)
-    # What is excluded far above all memory, such as the launch VMSA, would only take room.
-    excluded = [Span(*one, "excluded") for one in asked.excluded if one[0] < end]
-    rows = [Row("host", tuple(host)), Row("excluded", tuple(excluded)), Row("SVSM", tuple(kept))]
-    if plan.refused is None:
-        strange = [Span(s.first, s.stop, "not meant") for s in plan.strangers if s.is_taken]
-        ram = [Span(*one, "memory") for one in plan.ram]
-        rows.append(Row("guest map", tuple(Span(*one, "memory") for one in plan.guest)))
-        rows.append(Row("OVMF RAM", (*ram, *strange)))
-    return rows
 
 
 def verdict(plan: Plan, asked: Asked, image: Image | None) -> list[str]:
@@ -229,8 +210,7 @@ def _show(
     out: Console,
     found: HostMap,
     notes: Sequence[str],
-    asked: Asked,
-    plan: Plan,
+    told: Figures,
     words: Sequence[str],
 ) -> None:
     """The picture, the figures and the verdict, on the terminal."""
@@ -238,11 +218,11 @@ def _show(
     def say(text: str) -> None:
         out.print(text, markup=False, soft_wrap=False)
 
-    plain = "utf" not in (sys.stdout.encoding or "").lower()
+    plan, plain = told.plan, "utf" not in (sys.stdout.encoding or "").lower()
     say(f"map: {found.place} ({found.form})")
     for note in notes:
         say(note if note.startswith("WRONG") else f"note: {note}")
-    say(strip(rows_of(found, asked, plan), min(COLUMNS, out.width), ascii=plain))
+    say(strip(rows(told), min(COLUMNS, out.width), ascii=plain))
     if plan.sizes[0]:
         say(f"tracked: {_amount(plan.sizes[0])} in {plan.sizes[1]} pages of bitmaps")
     for name, one in (("kernel", plan.kernel), ("bitmaps", plan.region)):
@@ -255,28 +235,3 @@ def _show(
             say(f"{name}: and {len(listed) - MOST_SHOWN} more")
     for text in words:
         say(text)
-
-
-def _drawn(found: HostMap, rows: Sequence[Row], words: Sequence[str]) -> str:
-    return svg(rows, f"{found.place} ({found.form})", words)
-
-
-def _figures(
-    found: HostMap, asked: Asked, plan: Plan, words: Sequence[str], image: Image | None
-) -> bytes:
-    """All figures, as JSON: ranges of pages, half-open."""
-    said = {
-        "source": found.place,
-        "form": found.form,
-        "notes": [*found.notes, *words],
-        "asked": {**_fields(asked), "host": [list(one) for one in found.entries or ()]},
-        "plan": {**_fields(plan), "well": plan.is_well},
-        "firmware": None
-        if image is None
-        else {"place": image.place, "map_area": image.map_area, "slots": image.slots},
-    }
-    return msgspec.json.format(msgspec.json.encode(said), indent=1) + b"\n"
-
-
-def _fields(record: Asked | Plan) -> dict[str, object]:
-    return asdict(record)
