@@ -45,6 +45,7 @@ class _Slot(NamedTuple):
 
     @property
     def stop(self) -> int:
+        """The page past the entry's last."""
         return self.first + self.pages
 
 
