@@ -15,6 +15,7 @@ from conformance import __version__
 from conformance.console import meter, stderr, stdout
 from conformance.device import DeviceError
 from conformance.files import WriteError, write_atomically
+from conformance.settings import FILES, SettingsError, check_files
 
 if TYPE_CHECKING:
     from conformance.area import Area
@@ -40,6 +41,7 @@ app = App(
     version=__version__,
     help_format="plaintext",
     suppress_keyboard_interrupt=False,
+    config=FILES,
 )
 vectors_app = App(name="vectors", help="Test vectors made by the solver.", help_format="plaintext")
 app.command(vectors_app)
@@ -114,6 +116,7 @@ def prove(
     profile: Profile = "ci",
     solver: Annotated[list[Solver] | None, Parameter(consume_multiple=True)] = None,
     jobs: int = 0,
+    scheduler: str | None = None,
     seed: int = 0,
     export_smt2: Path | None = None,
     json: Path | None = None,
@@ -134,6 +137,8 @@ def prove(
         Ask these instead; with more than one, two must agree.
     jobs
         Processes; 0 is one for each core.
+    scheduler
+        Prove on the workers of this dask scheduler instead, such as tcp://host:8786.
     seed
         The solvers' seed.
     export_smt2
@@ -149,6 +154,7 @@ def prove(
     edits
         Also make single edits to the rules, and tell which of them no proof notices.
     """
+    from conformance.cluster import workers
     from conformance.prove_report import report, show
     from conformance.report import beside, checks
     from spec.prove.run import PROFILES, Effort, export, matching, prove_all, prove_many
@@ -173,10 +179,11 @@ def prove(
                 shown.step(result.id)
 
             budget = Budget(seed=seed)
-            if ids:
-                results = prove_many(ids, effort, budget, jobs, note)
-            else:
-                results = prove_all(effort, budget, jobs, note)
+            with workers(scheduler) as pool:
+                if ids:
+                    results = prove_many(ids, effort, budget, jobs, note, pool)
+                else:
+                    results = prove_all(effort, budget, jobs, note, pool)
     except KeyboardInterrupt as stop:
         interrupted, partial = stop, True
     found = report(results, profile, effort.solvers, time.monotonic() - began, partial)
@@ -503,9 +510,18 @@ def _codes() -> tuple[tuple[type[BaseException], int], ...]:
     from spec.prove.run import NoSuchObligation
     from spec.prove.solvers import MissingSolver
 
-    usage = (UsageError, CycloptsError, WriteError, FormatError, TraceError, VectorError)
+    usage = (
+        UsageError,
+        CycloptsError,
+        SettingsError,
+        WriteError,
+        FormatError,
+        TraceError,
+        VectorError,
+    )
+    of_files = (VectorError, ResultsError, PageError)
     return (
-        *((kind, 2) for kind in (*usage, ResultsError, PageError, NoSuchObligation, NoSuchRule)),
+        *((kind, 2) for kind in (*usage, *of_files, NoSuchObligation, NoSuchRule)),
         (MissingSolver, 3),
         (DeviceError, 5),
     )
@@ -543,7 +559,12 @@ def main() -> NoReturn:
     """The entry point of the command `svsm-conformance`."""
     signal.signal(signal.SIGTERM, _terminated)
     tokens = sys.argv[1:]
-    sys.exit(call(lambda: int(app(tokens, exit_on_error=False, print_error=False) or 0)))
+    sys.exit(call(lambda: _of_command_line(tokens)))
+
+
+def _of_command_line(tokens: Sequence[str]) -> int:
+    check_files()
+    return int(app(tokens, exit_on_error=False, print_error=False) or 0)
 
 
 if __name__ == "__main__":

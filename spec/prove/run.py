@@ -5,8 +5,13 @@ import multiprocessing
 import os
 import re
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future, ProcessPoolExecutor, as_completed
-from concurrent.futures.process import BrokenProcessPool
+from concurrent.futures import (
+    BrokenExecutor,
+    Executor,
+    Future,
+    ProcessPoolExecutor,
+    as_completed,
+)
 from dataclasses import dataclass, replace
 from functools import cache
 from itertools import groupby
@@ -160,17 +165,19 @@ def prove_many(
     budget: Budget,
     jobs: int = 0,
     on_result: Callable[[Result], None] = lambda _result: None,
+    pool: Executor | None = None,
 ) -> list[Result]:
     """The results for many obligations, in the order of `ids`.
 
-    jobs: processes; 0 is one for each core. on_result: told each result as it comes. If it is
-    interrupted, the results told so far are all that is lost sight of.
+    jobs: processes; 0 is one for each core. pool: what does the work in place of such processes.
+    on_result: told each result as it comes. If it is interrupted, the results told so far are all
+    that is lost sight of.
 
     Raises: MissingSolver before anything is proved.
     """
     require(effort.solvers)
     found: dict[str, Result] = {}
-    for chunk, results in _each(prove_ids, _chunks(ids), effort, budget, jobs):
+    for chunk, results in _each(prove_ids, _chunks(ids), effort, budget, jobs, pool):
         for result in results or [_lost(i) for i in chunk]:
             found[result.id] = result
             on_result(result)
@@ -195,6 +202,7 @@ def prove_all(
     budget: Budget,
     jobs: int = 0,
     on_result: Callable[[Result], None] = lambda _result: None,
+    pool: Executor | None = None,
 ) -> list[Result]:
     """As `prove_many` for every obligation; each process makes those that it is to prove.
 
@@ -206,7 +214,7 @@ def prove_all(
         (name, place) for name in parts() for place in range(SHARES if name in whole else 1)
     ]
     found: dict[str, list[tuple[int, int, list[Result]]]] = {}
-    for (name, place), results in _each(prove_share, shares, effort, budget, jobs):
+    for (name, place), results in _each(prove_share, shares, effort, budget, jobs, pool):
         told = results or [_lost(i) for i in _share(name, place)]
         parts_of = [told[at : at + CHUNK] for at in range(0, len(told), CHUNK)]
         found.setdefault(name, []).extend((n, place, one) for n, one in enumerate(parts_of))
@@ -241,15 +249,16 @@ def _each(
     effort: Effort,
     budget: Budget,
     jobs: int,
+    pool: Executor | None,
 ) -> Iterator[tuple[T, list[Result]]]:
     """The results of each task as they come; nothing where its process died."""
     jobs = jobs or len(os.sched_getaffinity(0))
-    if jobs == 1 or len(tasks) < 2:
+    if pool is None and (jobs == 1 or len(tasks) < 2):
         yield from ((task, prover(task, effort, budget)) for task in tasks)
         return
     # Fresh processes: forking one that holds solver threads or a progress display is not safe.
     context = multiprocessing.get_context("spawn")
-    pool = ProcessPoolExecutor(min(jobs, len(tasks)), mp_context=context)
+    pool = pool or ProcessPoolExecutor(min(jobs, len(tasks)), mp_context=context)
     try:
         asked: dict[Future[list[Result]], T] = {
             pool.submit(prover, task, effort, budget): task for task in tasks
@@ -257,7 +266,7 @@ def _each(
         for future in as_completed(asked):
             try:
                 yield asked[future], future.result()
-            except BrokenProcessPool:
+            except BrokenExecutor:
                 yield asked[future], []
     except BaseException:
         # Interrupted: nothing is left running.
