@@ -289,7 +289,9 @@ def _conform(
 
 
 @app.command
-def replay(file: Path, *, device: str | None = None) -> int:
+def replay(
+    file: Path, *, device: str | None = None, emit: Literal["rust", "c", "python"] | None = None
+) -> int:
     """Replay a trace of a divergence; what is expected is derived from the rules again.
 
     Parameters
@@ -298,7 +300,14 @@ def replay(file: Path, *, device: str | None = None) -> int:
         The trace, as conform wrote it.
     device
         Replay against this device instead of the one that diverged.
+    emit
+        Print the trace as a test in this language instead; see docs/emit.md.
     """
+    if emit is not None:
+        from conformance.emit.emit import emitted
+
+        sys.stdout.write(emitted(file, emit, device))
+        return 0
     from conformance.areas import area_replaying
     from conformance.device import find_device
     from conformance.isolate import replay_in_child
@@ -494,6 +503,7 @@ def _has_blocks() -> bool:
 
 
 def _codes() -> tuple[tuple[type[BaseException], int], ...]:
+    from conformance.emit.script import EmitError
     from conformance.formats.source import FormatError
     from conformance.report.given import ResultsError
     from conformance.report.page import PageError
@@ -505,7 +515,10 @@ def _codes() -> tuple[tuple[type[BaseException], int], ...]:
 
     usage = (UsageError, CycloptsError, WriteError, FormatError, TraceError, VectorError)
     return (
-        *((kind, 2) for kind in (*usage, ResultsError, PageError, NoSuchObligation, NoSuchRule)),
+        *(
+            (kind, 2)
+            for kind in (*usage, EmitError, ResultsError, PageError, NoSuchObligation, NoSuchRule)
+        ),
         (MissingSolver, 3),
         (DeviceError, 5),
     )
