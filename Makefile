@@ -47,9 +47,11 @@ bench: $(STAMP)        ## pytest-benchmark suites
 
 docs: $(STAMP)         ## the rules' pages, generated
 	$(BIN)/python -m conformance.docs docs/rules
+	$(BIN)/python -m conformance.schema conformance/schemas
 
 docs-check: $(STAMP)
 	$(BIN)/python -m conformance.docs --check docs/rules
+	$(BIN)/python -m conformance.schema --check conformance/schemas
 
 fmt: $(STAMP)
 	$(BIN)/ruff format .

@@ -296,7 +296,9 @@ def _conform(
 
 
 @app.command
-def replay(file: Path, *, device: str | None = None) -> int:
+def replay(
+    file: Path, *, device: str | None = None, emit: Literal["rust", "c", "python"] | None = None
+) -> int:
     """Replay a trace of a divergence; what is expected is derived from the rules again.
 
     Parameters
@@ -305,7 +307,14 @@ def replay(file: Path, *, device: str | None = None) -> int:
         The trace, as conform wrote it.
     device
         Replay against this device instead of the one that diverged.
+    emit
+        Print the trace as a test in this language instead; see docs/emit.md.
     """
+    if emit is not None:
+        from conformance.emit.emit import emitted
+
+        sys.stdout.write(emitted(file, emit, device))
+        return 0
     from conformance.areas import area_replaying
     from conformance.device import find_device
     from conformance.isolate import replay_in_child
@@ -501,6 +510,7 @@ def _has_blocks() -> bool:
 
 
 def _codes() -> tuple[tuple[type[BaseException], int], ...]:
+    from conformance.emit.script import EmitError
     from conformance.formats.source import FormatError
     from conformance.report.given import ResultsError
     from conformance.report.page import PageError
@@ -519,7 +529,7 @@ def _codes() -> tuple[tuple[type[BaseException], int], ...]:
         TraceError,
         VectorError,
     )
-    of_files = (VectorError, ResultsError, PageError)
+    of_files = (EmitError, VectorError, ResultsError, PageError)
     return (
         *((kind, 2) for kind in (*usage, *of_files, NoSuchObligation, NoSuchRule)),
         (MissingSolver, 3),
