@@ -154,6 +154,9 @@ def _asked(call: calls.Call) -> list[str]:
             where = ["memory", *(_list([n]) for n in (address, size)), str(int(prevalidated))]
             listed = [_array("struct svsm_range", guest), str(len(guest))]
             return [*where, *listed, str(int(terminator)), str(int(published)), "&first"]
+        case calls.Validate() | calls.View():
+            stage = calls.stage_of(call)
+            raise EmitError(f"the C header has no function for stage {stage}; emit python")
 
 
 def _made(call: calls.Call, made: Any) -> Iterator[str]:

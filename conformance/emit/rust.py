@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from conformance.emit.script import Handoff, Mmio, Record, number, runs_of
+from conformance.emit.script import EmitError, Handoff, Mmio, Record, number, runs_of
 from conformance.handoff import calls
 from conformance.mmio.calls import ROUND, arguments
 from conformance.mmio.world import SETTINGS
@@ -96,6 +96,12 @@ def _handoff(script: Handoff) -> Iterator[str]:
             asked = f"write(&mut memory, {number(address)}, {number(size)}, {_flag(prevalidated)}, "
             asked += f"&[{_pairs(guest)}], {_flag(terminator)}, {_flag(published)})"
             made = f"({_list(value[0])})"
+        case calls.View(page):
+            flags = ", ".join(map(_flag, script.call.version))
+            asked = f"view(&{_bytes(page)}, ({flags}), {number(script.call.told)})"
+            made = f"(vec![{_pairs(value[0])}], vec![{_pairs(value[1])}])" if told.is_ok else ""
+        case calls.Validate():
+            raise EmitError("stage validate asks a machine, which no text has; emit python")
     yield f"// {script.head.case}: {told.answer.name}"
     if told.is_ok:
         yield f"assert_eq!(handoff::{asked}, Ok({made}));"

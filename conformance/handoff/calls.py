@@ -101,6 +101,11 @@ class View(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_field="s
     low_from_base: bool
     told: int
 
+    @property
+    def version(self) -> tuple[bool, bool, bool]:
+        """What OVMF's version does."""
+        return self.takes_map, self.checks_first, self.low_from_base
+
 
 Call = Read | Size | Reserve | Carve | Validate | Write | View
 STAGES: tuple[type[Call], ...] = (Read, Size, Reserve, Carve, Validate, Write, View)

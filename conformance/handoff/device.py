@@ -74,6 +74,9 @@ def ask(device: HandoffDevice, call: Call) -> tuple[str, Any]:
     """
     memory = bytearray()
     machine: Machine | None = None
+    asked = getattr(device, "asked", None)
+    if asked is not None:
+        return heard(asked(call), calls.stage_of(call))
     try:
         match call:
             case calls.Read(area, limit):
@@ -166,9 +169,14 @@ def _reserved(made: object) -> tuple[tuple[int, ...], tuple[int, ...]]:
     return _numbers(kernel, 2, "the kernel's range"), _numbers(region, 2, "the region")
 
 
-def _nothing(made: object) -> None:
-    if made is not None:
+def _done(made: object) -> tuple[list[Range], ...] | None:
+    """What a machine in another process was asked for; a device itself says nothing."""
+    if made is None:
+        return None
+    listed = tuple(made) if isinstance(made, tuple | list) else ()
+    if len(listed) != 3:
         raise DeviceFault(f"validate: {_short(made)}, where nothing is to be told")
+    return tuple(_joined(_list(one, 2, "pages of the region")) for one in listed)
 
 
 def _written(made: object) -> tuple[tuple[int, ...], bytes]:
@@ -196,7 +204,7 @@ FORMS: dict[str, Any] = {
     "size": lambda made: _numbers(made, 2, "the sizes"),
     "reserve": _reserved,
     "carve": lambda made: _list(made, 2, "the guest's ranges"),
-    "validate": _nothing,
+    "validate": _done,
     "write": _written,
     "view": _seen,
 }
