@@ -34,11 +34,11 @@ def c(script: Record | Handoff | Mmio) -> str:
     lines += [" *", f" * {build} {head.name}.c yours.c && ./a.out", " */"]
     match script:
         case Record():
-            parts, body = ("common.c", "record.c"), _record(script)
+            parts, body = ("common.c.in", "record.c.in"), _record(script)
         case Handoff():
-            parts, body = ("common.c", "handoff.c"), _handoff(script)
+            parts, body = ("common.c.in", "handoff.c.in"), _handoff(script)
         case Mmio():
-            parts, body = ("common.c", "mmio.c"), _mmio(script)
+            parts, body = ("common.c.in", "mmio.c.in"), _mmio(script)
     text = [*lines, *(_text(part) for part in parts), f"static void {head.name}(void)", "{"]
     text += [*(f"    {line}" for line in body), "}", "", "int main(void)", "{"]
     text += [f"    {head.name}();", f'    puts("passed: {head.name}");', "    return 0;", "}", ""]
