@@ -4,7 +4,15 @@ from collections.abc import Iterator, Sequence
 from importlib.resources import files
 from typing import Any
 
-from conformance.emit.script import EmitError, Handoff, Mmio, Record, number, runs_of
+from conformance.emit.script import (
+    MOST_WORDS,
+    EmitError,
+    Handoff,
+    Mmio,
+    Record,
+    number,
+    runs_of,
+)
 from conformance.handoff import calls
 from conformance.mmio.calls import Call, Expected
 from conformance.mmio.world import SETTINGS
@@ -26,11 +34,11 @@ def c(script: Record | Handoff | Mmio) -> str:
     lines += [" *", f" * {build} {head.name}.c yours.c && ./a.out", " */"]
     match script:
         case Record():
-            parts, body = ("common.c", "record.c"), _record(script)
+            parts, body = ("common.c.in", "record.c.in"), _record(script)
         case Handoff():
-            parts, body = ("common.c", "handoff.c"), _handoff(script)
+            parts, body = ("common.c.in", "handoff.c.in"), _handoff(script)
         case Mmio():
-            parts, body = ("common.c", "mmio.c"), _mmio(script)
+            parts, body = ("common.c.in", "mmio.c.in"), _mmio(script)
     text = [*lines, *(_text(part) for part in parts), f"static void {head.name}(void)", "{"]
     text += [*(f"    {line}" for line in body), "}", "", "int main(void)", "{"]
     text += [f"    {head.name}();", f'    puts("passed: {head.name}");', "    return 0;", "}", ""]
@@ -58,14 +66,15 @@ def _record(script: Record) -> Iterator[str]:
     yield f'expect(record != NULL, "the library has no table `{table}`");'
     yield "void *self = record->make();"
     yield 'expect(self != NULL, "it could not be made");'
-    yield "uint64_t value = 0, words[1024] = {0};"
+    yield f"uint64_t value = 0, words[{MOST_WORDS}] = {{0}};"
     yield "(void)value, (void)words;"
     yield f"load(record, self, {_state(start)});"
     for place, one in enumerate(script.steps, 1):
         name = "become_bitmap" if one.rule.name == "switch" else one.rule.name
         yield f"/* {place}. {one.rule.name}.{one.case}: {name_of(one.outcome)} */"
         yield f'expect(record->{name} != NULL, "the library has no {name}");'
-        yield from _words(one.words or (), name)
+        for at, word in enumerate(one.words or ()):
+            yield f"words[{at}] = {_list([word])};"
         asked = _arguments(one.rule, one.operands)
         status = f"meant(record->errors, record->{name}({', '.join(['self', *asked])}))"
         yield f'expect_number({status}, {one.outcome}, "{name}");'
@@ -78,18 +87,9 @@ def _record(script: Record) -> Iterator[str]:
     yield "record->drop(self);"
 
 
-def _words(words: Sequence[int], name: str) -> Iterator[str]:
-    if len(words) > 1024:
-        raise EmitError(f"{name} of {len(words)} words: a text has room for 1024")
-    for at, word in enumerate(words):
-        yield f"words[{at}] = {_list([word])};"
-
-
 def _arguments(rule: Rule, operands: Sequence[int]) -> list[str]:
     listed = [f"UINT64_C({number(value)})" for value in operands]
     if rule.name in ("export_words", "import_words"):
-        if operands[0] > 1024:
-            raise EmitError(f"{rule.name} of {operands[0]} words: a text has room for 1024")
         return ["words", *listed]
     return [*listed, "&value"] if rule.name in TOLD else listed
 

@@ -23,6 +23,9 @@ from spec.rule import Rule, step
 from spec.terms import MASK
 from spec.validation.bitmap import Bitmap
 
+MOST_WORDS = 1024
+"""Of an export or an import."""
+
 
 class EmitError(ValueError):
     """A trace cannot be written in that language; one line that says why."""
@@ -86,6 +89,9 @@ def record(trace: Trace, path: Path) -> Record:
     start, steps = plain.decoded(trace, str(path))
     made, state = [], start
     for rule, op in steps:
+        if getattr(op, "length", 0) > MOST_WORDS:
+            said = f"{rule.name} of {op.length} words: a text has room for {MOST_WORDS}"
+            raise EmitError(f"{path}: {said}")
         right = step(rule, state, op)
         value = plain.expected_value(right.value, state)
         listed = getattr(op, "words", None)

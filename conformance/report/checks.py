@@ -7,6 +7,7 @@ claimed is skipped.
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from shlex import quote
 from typing import Literal
 
 from conformance.conform_report import ConformReport, DeviceReport, Difference
@@ -73,7 +74,7 @@ def _of_result(result: Result) -> Check:
         "\n".join(told),
         result.claim,
         result.citation,
-        f"svsm-conformance prove '{result.id.replace('[', '?').replace(']', '?')}'",
+        f"svsm-conformance prove {quote(result.id.replace('[', '?').replace(']', '?'))}",
         seconds=result.seconds,
     )
 
@@ -163,6 +164,6 @@ def _of_difference(suite: str, difference: Difference, claim: str, citation: str
         "\n".join(told),
         claim,
         citation,
-        f"svsm-conformance replay {difference.trace}",
+        f"svsm-conformance replay {quote(difference.trace)}",
         difference.trace,
     )

@@ -11,7 +11,7 @@ from conformance.console import stderr, stdout
 from conformance.files import write_atomically
 from conformance.report.given import Given, read
 from conformance.report.page import page
-from conformance.report.tiles import Tile, exit_code, tiles
+from conformance.report.tiles import WORST, Tile, exit_code, tiles
 from conformance.report.words import line
 
 RESULTS = Path(".svsm-conformance/results")
@@ -40,7 +40,7 @@ def report(
     jobs
         Processes of such runs; 0 is one for each core.
     """
-    given = read(from_) if from_ else _run(results, jobs)
+    given, codes = (read(from_), []) if from_ else _run(results, jobs)
     beside = from_[0].parent if from_ else results
     made = page(given, beside)
     write_atomically(out, made)
@@ -48,18 +48,18 @@ def report(
     for tile in shown:
         stdout().print(_line(tile), markup=False)
     stdout().print(f"{out}: {len(made):,} bytes", markup=False)
-    return exit_code(shown)
+    return min((exit_code(shown), *codes), key=WORST.index)
 
 
 def _line(tile: Tile) -> str:
     return line(f"{tile.word}: {tile.of}: {tile.says}")
 
 
-def _run(results: Path, jobs: int) -> Given:
-    """The results of a quick run of everything; one that cannot be made is told and left out."""
+def _run(results: Path, jobs: int) -> tuple[Given, list[int]]:
+    """The results and exit codes of a quick run of everything; what cannot be run is told."""
     cli = import_module("conformance.cli")
     handoff = import_module("conformance.handoff.command").handoff
-    runs: dict[str, Callable[[Path], object]] = {
+    runs: dict[str, Callable[[Path], int]] = {
         "prove": lambda path: cli.prove(profile="quick", jobs=jobs, json=path),
         "conform": lambda path: cli.conform(
             profile="quick", jobs=jobs, json=path, traces=results / "traces"
@@ -67,16 +67,16 @@ def _run(results: Path, jobs: int) -> Given:
         "handoff": lambda path: handoff(json=path),
         "bench": lambda path: cli.bench(json=path),
     }
-    written = []
+    written, codes = list[Path](), list[int]()
     for name, run in runs.items():
         path = results / f"{name}.json"
         path.unlink(missing_ok=True)
         try:
-            run(path)
+            codes.append(run(path))
         except ValueError as error:
             # A machine may show no memory map: the page says NOT RUN, and here is why.
             said = " ".join(str(error).split())
             stderr().print(f"{name}: not run: {said}", markup=False)
         if path.is_file():
             written.append(path)
-    return read(written)
+    return read(written), codes

@@ -105,7 +105,7 @@ def _one(device: DeviceReport, difference: Difference, beside: Path) -> Shown:
         stake,
         difference.trace,
         f"{replay} --device {quote(device.twin_note or device.device)}",
-        f"{replay} --emit rust",
+        f"{replay} --emit {'python' if area and area.id == 'protocol' else 'rust'}",
         drawn,
         note,
     )

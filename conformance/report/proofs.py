@@ -104,7 +104,8 @@ def _area(name: str, results: Sequence[Result], places: dict[str, Place]) -> Are
     for result in results:
         place = places[result.id]
         # "Some step of claim_2m takes the case mixed" is one sentence, said of each case.
-        words = {f" of {place.rule.rpartition('.')[2]} ": " of the rule "}
+        rule = place.rule.rpartition(".")[2]
+        words = {f" of {rule} ": " of the rule ", f"Whatever {rule} is": "Whatever the rule is"}
         words |= {f" the case {place.case}.": " the case."} if place.case else {}
         claim = result.claim
         for old, new in words.items():

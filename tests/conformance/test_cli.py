@@ -41,6 +41,12 @@ BAD = [
     (["explain", "nothing"], 2, "nothing is called that"),
     (["bench", "--compare", "/nonexistent.json"], 2, "/nonexistent.json"),
     (["--memmap", "/nonexistent"], 2, "/nonexistent"),
+    (["report"], 2, "--out"),
+    (["report", "/tmp/x.html", "--from", "/nonexistent.json"], 2, "/nonexistent.json"),
+    (["report", "/nonexistent/x.html", "--from", "/dev/null"], 2, "/dev/null"),
+    (["replay", "/nonexistent.json", "--emit", "rust"], 2, "/nonexistent.json"),
+    (["replay", "/nonexistent.json", "--emit", "cobol"], 2, "cobol"),
+    (["vectors", "fill", "/proc/x", "--form", "xml"], 2, "xml"),
     (["flatter"], 2, "flatter"),
 ]
 

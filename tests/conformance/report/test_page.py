@@ -269,3 +269,51 @@ def test_more_than_a_page_holds_is_told_in_one_line():
     many = [result(f"area{i}/s", Verdict.UNKNOWN) for i in range(3000)]
     with pytest.raises(pages.PageError, match="fewer results"):
         made(proofs=[proofs(many)])
+
+
+NUMBERS = (0, -1, 1, 2**40, 2**63, 2**64 - 1, 2**64, 2**200)
+TEXTS = ("", "validation.bitmap.create", "handoff.carve", "mmio.read", "²", "\ud800", "x" * 5000)
+
+
+def damaged(value, chance):
+    """A copy of plain values in which some are others of the same kind."""
+    if chance.random() < 0.03:
+        if isinstance(value, int) and not isinstance(value, bool):
+            return chance.choice(NUMBERS)
+        if isinstance(value, list):
+            return value[:1] * chance.randrange(3)
+        if isinstance(value, str):
+            return chance.choice(TEXTS)
+    if isinstance(value, dict):
+        return {key: damaged(one, chance) for key, one in value.items()}
+    return [damaged(one, chance) for one in value] if isinstance(value, list) else value
+
+
+def test_findings_that_make_no_sense_are_told_without_a_picture(tmp_path):
+    plain = json.loads(bad_devices().to_json())
+    traces = {
+        one["trace"]: json.loads(Path(one["trace"]).read_bytes())
+        for device in plain["devices"]
+        for one in device["differences"]
+    }
+    seen = 0
+    for seed in range(24):
+        chance = random.Random(seed)
+        folder = tmp_path / str(seed)
+        folder.mkdir()
+        odd = damaged(plain, chance) | {"schema": plain["schema"]}
+        for device in odd["devices"]:
+            for one in device["differences"]:
+                trace = traces.get(one["trace"])
+                one["trace"] = str(folder / "trace.json")
+                if trace is not None:
+                    (folder / "trace.json").write_text(json.dumps(damaged(trace, chance)))
+        path = folder / "conform.json"
+        path.write_text(json.dumps(odd))
+        try:
+            given = read([path])
+        except ResultsError:
+            continue
+        seen += b"no picture" in pages.page(given, folder)
+        tiles(given)
+    assert seen > 2
