@@ -10,8 +10,9 @@ from conformance.adapters.library import Library, NoLibrary
 from conformance.adapters.library_handoff import WroteBeyond, staged
 from conformance.adapters.library_record import CouldNotMake, Record
 from conformance.adapters.wire import Greeting, Lanes, Message, Play, Stage
+from conformance.device import DeviceFault
 
-NotUsable, Failed = NoLibrary, (CouldNotMake, WroteBeyond)
+NotUsable, Failed = NoLibrary, (CouldNotMake, DeviceFault, WroteBeyond)
 ROOM = "SVSM_CONFORMANCE_ROOM"
 """The variable that tells the descriptor of the shared memory."""
 

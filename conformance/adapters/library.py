@@ -20,6 +20,9 @@ EXPORT = "SVSM_CONFORMANCE_EXPORT"
 STAGES = {"read": "read", "size": "size", "kernel": "reserve", "reserve": "reserve"} | {
     "carve": "carve",
     "write": "write",
+    "validate": "validate",
+    "low_memory": "view",
+    "view": "view",
 }
 CALLS = {"vmsa.create": "create_vcpu", "vmsa.delete": "delete_vcpu"} | {
     "migration.export": "export_record"

@@ -3,8 +3,13 @@
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+import msgspec
+
 from conformance.adapters.library import FFI, Library
 from conformance.adapters.wire import Staged
+from conformance.device import DeviceFault
+from conformance.handoff.calls import Validate
+from conformance.handoff.machine import Machine
 
 GUARD = 0xA5
 """What stands behind the memory that a stage may write to, and must still stand there."""
@@ -117,6 +122,55 @@ def _write(library: Library, call: Mapping[str, Any]) -> Staged:
     return Staged(_outcome(library, status), made, left)
 
 
+def _validate(library: Library, call: Mapping[str, Any]) -> Staged:
+    machine = Machine(msgspec.convert(call, Validate))
+    faults: list[DeviceFault] = []
+
+    def noted(ask: Callable[..., Any], otherwise: Any) -> Callable[..., Any]:
+        def asked(_host: Any, *operands: Any) -> Any:
+            # What is raised cannot pass through the library: it is told when that comes back.
+            try:
+                return ask(*operands)
+            except DeviceFault as fault:
+                faults.append(fault)
+                return otherwise
+
+        return asked
+
+    def pvalidate(page: int, large: bool, carry: Any) -> int:
+        code, carry[0] = machine.pvalidate(page, large)
+        return code
+
+    calls = [
+        FFI.callback("bool(void *, uint64_t, bool)", noted(machine.make_private, False)),
+        FFI.callback("int64_t(void *, uint64_t, bool, bool *)", noted(pvalidate, -1)),
+        FFI.callback("void(void *, uint64_t, bool)", noted(machine.zero, None)),
+    ]
+    made = FFI.new("struct svsm_machine *", [FFI.NULL, *calls])
+    region = _ranges([call["region"]])
+    status = int(library.tables.handoff.validate(region, call["shared"], made))
+    if faults:
+        raise faults[0]
+    return Staged(_outcome(library, status), machine.done() if status == 0 else None)
+
+
+def _view(library: Library, call: Mapping[str, Any]) -> Staged:
+    page: bytes = call["page"]
+    room = len(page) // 24 + SPARE
+    lists = [FFI.new("struct svsm_range[]", room) for _ in range(2)]
+    counts = [FFI.new("uint64_t *") for _ in range(2)]
+    version = [call[name] for name in ("takes_map", "checks_first", "low_from_base")]
+    held = FFI.new("uint8_t[]", page or 1)
+    listed = [part for pair in zip(lists, counts, strict=True) for part in pair]
+    view = library.tables.handoff.view
+    status = int(view(held, len(page), *version, call["told"], *listed, room))
+    made = [
+        [_range(one) for one in ranges[0 : min(count[0], room)]]
+        for ranges, count in zip(lists, counts, strict=True)
+    ]
+    return Staged(_outcome(library, status), made if status == 0 else None)
+
+
 Staging = Callable[[Library, Mapping[str, Any]], Staged]
 STAGES: Mapping[str, Staging] = {
     "read": _read,
@@ -124,4 +178,6 @@ STAGES: Mapping[str, Staging] = {
     "reserve": _reserve,
     "carve": _carve,
     "write": _write,
+    "validate": _validate,
+    "view": _view,
 }

@@ -106,7 +106,7 @@ def _handoff(script: Handoff) -> Iterator[str]:
     yield "uint64_t count = 0, one = 0, two = 0;"
     yield "struct svsm_range first = {0, 0}, second = {0, 0};"
     yield "(void)count, (void)one, (void)two, (void)first, (void)second;"
-    yield "(void)entries, (void)ranges;"
+    yield "(void)entries, (void)ranges, (void)others;"
     name = type(call).__name__.lower()
     if isinstance(call, calls.Write):
         yield from _memory("memory", call.memory)
@@ -154,9 +154,13 @@ def _asked(call: calls.Call) -> list[str]:
             where = ["memory", *(_list([n]) for n in (address, size)), str(int(prevalidated))]
             listed = [_array("struct svsm_range", guest), str(len(guest))]
             return [*where, *listed, str(int(terminator)), str(int(published)), "&first"]
-        case calls.Validate() | calls.View():
-            stage = calls.stage_of(call)
-            raise EmitError(f"the C header has no function for stage {stage}; emit python")
+        case calls.View(page):
+            held = f"(uint8_t[]){{{', '.join(map(str, page))}}}" if page else "NULL"
+            flags = [str(int(flag)) for flag in call.version]
+            lists = ["ranges", "&count", "others", "&one", "ROOM"]
+            return [held, str(len(page)), *flags, _list([call.told]), *lists]
+        case calls.Validate():
+            raise EmitError("stage validate asks a machine, which no text has; emit python")
 
 
 def _made(call: calls.Call, made: Any) -> Iterator[str]:
@@ -168,6 +172,14 @@ def _made(call: calls.Call, made: Any) -> Iterator[str]:
             for at, one in enumerate(made):
                 for field, wanted in zip(("first", "stop", "type"), one, strict=False):
                     yield f'expect_number({array}[{at}].{field}, {_list([wanted])}, "{field}");'
+        case calls.View():
+            for count, array, listed in zip(
+                ("count", "one"), ("ranges", "others"), made, strict=True
+            ):
+                yield f'expect_number({count}, {len(listed)}, "how many there are");'
+                for at, one in enumerate(listed):
+                    yield f'expect_number({array}[{at}].first, {_list([one[0]])}, "first");'
+                    yield f'expect_number({array}[{at}].stop, {_list([one[1]])}, "stop");'
         case calls.Size():
             for name, size in zip(("one", "two"), made, strict=True):
                 yield f'expect_number({name}, {_list([size])}, "a size");'

@@ -99,7 +99,8 @@ def _handoff(script: Handoff) -> Iterator[str]:
         case calls.View(page):
             flags = ", ".join(map(_flag, script.call.version))
             asked = f"view(&{_bytes(page)}, ({flags}), {number(script.call.told)})"
-            made = f"(vec![{_pairs(value[0])}], vec![{_pairs(value[1])}])" if told.is_ok else ""
+            ram, kept = told.value if told.is_ok else ((), ())
+            made = f"(vec![{_pairs(ram)}], vec![{_pairs(kept)}])"
         case calls.Validate():
             raise EmitError("stage validate asks a machine, which no text has; emit python")
     yield f"// {script.head.case}: {told.answer.name}"

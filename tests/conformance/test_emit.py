@@ -14,7 +14,7 @@ from conformance.areas import area_replaying
 from conformance.builtin import BUILTIN_POLICY
 from conformance.emit.emit import emitted
 from conformance.emit.script import EmitError, comment
-from conformance.handoff.calls import Carve
+from conformance.handoff.calls import Carve, Validate
 from conformance.handoff.doors import doors
 from conformance.handoff.judge import HandoffTrace
 from conformance.mmio.trace import MmioStep, MmioTrace, encoded
@@ -157,12 +157,21 @@ def test_svsm_among_vcpus_is_python_alone_and_says_so(language, tmp_path):
         emitted(path, language)
 
 
+@pytest.mark.parametrize("language", ["rust", "c"])
+def test_a_stage_with_a_machine_is_python_alone_and_says_so(language, tmp_path):
+    call = next(door.call for door in doors() if isinstance(door.call, Validate))
+    path = written(tmp_path, HandoffTrace(device="d", made_by="m", seed=0, call=call))
+    with pytest.raises(EmitError, match="emit python"):
+        emitted(path, language)
+    assert "def test_" in emitted(path, "python")
+
+
 def of_each_kind(folder):
     """A trace of each stage's refusals and results, and of each call of MMIO."""
     seen = set()
     for door in doors():
         key = door.rule, door.case
-        if key not in seen:
+        if key not in seen and not isinstance(door.call, Validate):
             seen.add(key)
             yield (
                 "handoff",

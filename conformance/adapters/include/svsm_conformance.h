@@ -189,7 +189,10 @@ enum svsm_handoff_status {
     SVSM_HANDOFF_ALREADY_WRITTEN = 14,
     SVSM_HANDOFF_MISALIGNED = 15,
     SVSM_HANDOFF_AREA_OUTSIDE = 16,
-    SVSM_HANDOFF_TOO_MANY = 17
+    SVSM_HANDOFF_TOO_MANY = 17,
+    SVSM_HANDOFF_NOT_TAKEN = 18,
+    SVSM_HANDOFF_NOT_PRIVATE = 19,
+    SVSM_HANDOFF_NOT_VALIDATED = 20
 };
 
 /* Pages of 4 KiB; the empty range is [0, 0). */
@@ -202,6 +205,18 @@ struct svsm_entry {
     uint64_t first;
     uint64_t stop;
     uint64_t type; /* 0 MEMORY ... 5 HIDDEN */
+};
+
+/* The machine of stage 5: SEV-SNP and the host. large: the 512 pages from that one on. */
+struct svsm_machine {
+    void *host; /* handed back with every call */
+
+    /* Asks the host to make a page private; whether it says that it has. */
+    bool (*make_private)(void *host, uint64_t page, bool large);
+    /* PVALIDATE: EAX, and the carry flag. */
+    int64_t (*pvalidate)(void *host, uint64_t page, bool large, bool *carry);
+    /* Writes zeros. */
+    void (*zero)(void *host, uint64_t page, bool large);
 };
 
 struct svsm_handoff {
@@ -223,10 +238,18 @@ struct svsm_handoff {
                          const struct svsm_range *kernel, const struct svsm_range *region,
                          uint64_t low_pages, struct svsm_range *guest, uint64_t room,
                          uint64_t *guest_count);
-    /* Stage 5. memory: what the area's pages hold, from the start of the first one on. */
+    /* Stage 6. memory: what the area's pages hold, from the start of the first one on. */
     svsm_status (*write)(uint8_t *memory, uint64_t address, uint64_t bytes, bool prevalidated,
                          const struct svsm_range *guest, uint64_t guest_count,
                          bool with_terminator, bool published, struct svsm_range *validated);
+    /* Stage 5. shared: the host holds the region shared until it is asked. */
+    svsm_status (*validate)(const struct svsm_range *region, bool shared,
+                            const struct svsm_machine *machine);
+    /* Stage 7, OVMF's: page is from the area on. room: ranges there is place for in each list. */
+    svsm_status (*view)(const uint8_t *page, uint64_t bytes, bool takes_map, bool checks_first,
+                        bool low_from_base, uint64_t told, struct svsm_range *ram,
+                        uint64_t *ram_count, struct svsm_range *reserved,
+                        uint64_t *reserved_count, uint64_t room);
 };
 
 /*
