@@ -3,37 +3,14 @@
 import os
 import signal
 import time
-import uuid
 from collections import Counter
-from contextlib import suppress
-from pathlib import Path
 
 import pytest
 from traces import FEW, traces
 
 from conformance.adapters import found
-from conformance.adapters.family import MARK
 from conformance.adapters.link import GivenUp
 from conformance.trace import judge
-
-
-@pytest.fixture
-def left_running(monkeypatch):
-    """What tells the processes of devices that this test has started and that are still there."""
-    name = f"SVSM_TEST={uuid.uuid4().hex}"
-    monkeypatch.setenv(*name.split("="))
-
-    def look():
-        there = set()
-        for one in Path("/proc").iterdir():
-            with suppress(OSError):
-                held = (one / "environ").read_bytes()
-                if MARK.encode() in held and name.encode() in held:
-                    there.add(int(one.name))
-        return there
-
-    return look
-
 
 MISDEEDS = {
     "crash": ("*(volatile int *)8 = 1", "died of SIGSEGV"),
