@@ -9,7 +9,7 @@ from pathlib import Path
 
 from conformance.area import Area
 
-PACKAGES = ("protocol", "handoff", "mmio")
+PACKAGES = ("protocol", "stream", "handoff", "mmio")
 
 
 @cache
