@@ -10,7 +10,7 @@ from pathlib import Path
 from conformance.adapters.found import group, is_foreign
 from conformance.area import Area
 
-PACKAGES = ("protocol", "handoff", "mmio")
+PACKAGES = ("protocol", "stream", "handoff", "mmio")
 
 
 @cache

@@ -144,7 +144,8 @@ def _others(name: str) -> Iterator[str]:
     of_svsm = import_module("conformance.protocol.defects").all_defects()
     of_handoff = import_module("conformance.handoff.defects").all_defects()
     of_mmio = import_module("conformance.mmio.defects").all_defects()
-    for defect in (*plain, *of_svsm, *of_handoff, *of_mmio):
+    of_streams = import_module("conformance.stream.defects").all_defects()
+    for defect in (*plain, *of_svsm, *of_streams, *of_handoff, *of_mmio):
         if defect.id == name:
             yield f"{defect.id} (defect): {defect.title}"
             yield f"origin: {defect.origin}"

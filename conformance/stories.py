@@ -20,21 +20,20 @@ from typing import Any
 import msgspec
 
 from conformance.files import write_atomically
-from conformance.protocol import defects
+from conformance.protocol import defects, machines
 from conformance.protocol.oracle import MOVES, PINNED, can
 from conformance.protocol.places import FRAMES, Drawn
 from conformance.protocol.trace import ProtocolTrace, decoded, encoded
 from conformance.protocol.walk import LENGTH, drawn
 from conformance.protocol.words import held, told
-from conformance.protocol.world import PAGES, SPARE, VCPUS, starts
+from conformance.protocol.world import PAGES, VCPUS, starts
+from conformance.story_ways import WAYS
+from spec.catalogue import MODELS
 from spec.invariant import Moment
-from spec.machine import host
 from spec.prove.inductive import SORTS, Model, Sentence
 from spec.rule import Rule, Step, step
-from spec.validation import launch, pvalidate, visibility
 from spec.validation.disciplines import ALL, Discipline
-from spec.validation.svsm import Cpu, Pc, Svsm
-from spec.validation.svsm_model import MODEL
+from spec.validation.svsm import Pc, Svsm
 
 FILE = "stories.json"
 DROPPED: dict[str, tuple[str, str]] = {
@@ -62,6 +61,9 @@ DROPPED: dict[str, tuple[str, str]] = {
         "pages_that_change_hands_are_not_claimed",
     ),
     "mark-the-stream": ("old_stream_taken", "an_old_stream_is_not_taken"),
+    "never-re-accept": ("accepted_is_the_record", "what_the_guest_wrote_is_not_replaced"),
+    "fill-what-is-accepted": ("accepted_means_zero", "a_cold_machine_holds_what_was_launched"),
+    "attributes-go-first": ("attributes_not_revoked", "rights_are_on_claimed_pages_of_the_guest"),
 }
 """For each discipline, the defect that drops it and the sentence that is false then."""
 
@@ -72,15 +74,7 @@ class Telling:
     def __init__(self, model: Model, start: Svsm) -> None:
         self.rules = {rule.id: rule for rule in model.rules}
         self.state, self.last = start, Step("", 0, 0, start)
-        self.inside = {
-            pc: self.rules[f"validation.pvalidate.{name}"]
-            for pc, name in (
-                (Pc.CLAIM, "claim"),
-                (Pc.CHECK, "check"),
-                (Pc.RELEASE, "release"),
-                (Pc.FINISH, "finish"),
-            )
-        }
+        self.inside = machines.of(start).inside
 
     def can(self, rule: Rule, op: Any) -> bool:
         """Whether a step can be taken now."""
@@ -95,8 +89,11 @@ class Telling:
         vcpu = getattr(op, "vcpu", None)
         if vcpu is None or rule.id.startswith(MOVES):
             return
-        while not self.state.halted and (within := self.inside.get(Pc(self.state.pc(vcpu)))):
-            before, cpu = self.state, within.operands(vcpu)
+        while not self.state.halted and (next_of := self.inside.get(self.state.pc(vcpu))):
+            before, found = self.state, next_of(self.state, vcpu)
+            if found is None:
+                return
+            within, cpu = self.rules[found[0].id], found[1]
             taken = step(within, before, cpu)
             self.state = taken.state
             yield within, cpu, before, taken
@@ -105,15 +102,21 @@ class Telling:
 Broken = Callable[[Rule, Any, Svsm, Step], dict[str, int] | None]
 
 
-def breaker(name: str) -> Broken:
-    """Looks whether a sentence is false after a step, and of which things."""
-    kept = {one.name: one for one in (*MODEL.kept, *MODEL.follows)}
+def model_on(machine: str) -> Model:
+    """The model of the SVSM on a machine, with its rules as they are."""
+    return next(model for model in MODELS if model.machine == machine)
+
+
+def breaker(model: Model, name: str) -> Broken:
+    """Looks whether a sentence of a model is false after a step, and of which things."""
+    kept = {one.name: one for one in (*model.kept, *model.follows)}
     if name in kept:
         return lambda _rule, _op, _before, taken: false_of(kept[name], taken.state, taken.state)
-    stepped = next(one for one in MODEL.steps if one.name == name)
+    stepped = next(one for one in model.steps if one.name == name)
+    rules = {rule.id: rule for rule in model.rules}
 
     def look(rule: Rule, op: Any, before: Svsm, taken: Step) -> dict[str, int] | None:
-        real = _REAL[rule.id]
+        real = rules[rule.id]
         case = next(c for c in rule(before, op) if c.name == taken.case)
         if stepped.on is not None and not stepped.on(real, case):
             return None
@@ -123,17 +126,14 @@ def breaker(name: str) -> Broken:
     return look
 
 
-_REAL = {rule.id: rule for rule in MODEL.rules}
-
-
 def false_of(one: Sentence, subject: Any, state: Svsm) -> dict[str, int] | None:
     """Things of which a sentence is false, if there are any among those worth looking at."""
-    places: dict[str, Sequence[int]] = {
-        "spn": _pages(state),
-        "gfn": (*FRAMES, *(state.cpus.first.at(c) for c in VCPUS)),
-        "vcpu": VCPUS,
+    places: dict[str, Callable[[], Sequence[int]]] = {
+        "spn": lambda: _pages(state),
+        "gfn": lambda: (*FRAMES, *(state.cpus.first.at(c) for c in VCPUS)),
+        "vcpu": lambda: VCPUS,
     }
-    for chosen in product(*(places[SORTS[name]] for name in one.about)):
+    for chosen in product(*(places[SORTS[name]]() for name in one.about)):
         if not one.says(subject, *chosen):
             return dict(zip(one.about, chosen, strict=True))
     return None
@@ -160,37 +160,6 @@ def breaks(model: Model, start: Svsm, steps: Sequence[Drawn], look: Broken) -> i
     return 0
 
 
-def _validating(frame: int) -> list[Drawn]:
-    """A guest's request to validate one frame, from the call to the answer."""
-    cpu = Cpu(0)
-    read = (pvalidate.entry, pvalidate.Entry(0, frame << 12 | 4))
-    asked = [(pvalidate.call, pvalidate.Call(0, PAGES.start << 12 | 8, 1)), read]
-    run = (pvalidate.validate, pvalidate.fill, pvalidate.grant, pvalidate.answer)
-    return [*asked, *((rule, cpu) for rule in run)]
-
-
-def remap_attack() -> list[Drawn]:
-    """The double validation of AMD64 APM vol. 2, section 15.36.6, which walks seldom hit on."""
-    cpu, frame, other = Cpu(0), PAGES[2], SPARE[0]
-    launched: list[Drawn] = [
-        (launch.launch, launch.Firmware(0, PAGES[0] << 12)),
-        (pvalidate.grant, cpu),
-        (launch.launch, launch.Firmware(0, PAGES[1] << 12)),
-        (visibility.ask_private, visibility.Told(0, 0, 1, 0x15)),
-        (pvalidate.validate, cpu),
-        (pvalidate.fill, cpu),
-        (pvalidate.grant, cpu),
-        (launch.start, launch.Nothing()),
-    ]
-    swapped: list[Drawn] = [
-        (host.remap, host.Remap(frame, other, False)),
-        (host.rmpupdate, host.Rmpupdate(other, True, frame, False)),
-    ]
-    return [*launched, *_validating(frame), *swapped, *_validating(frame)]
-
-
-SCRIPTS: dict[str, Callable[[], list[Drawn]]] = {"claim-before-validate": remap_attack}
-"""Where the search begins with a way that is known."""
 MOST_WALKS = 4000
 
 
@@ -203,11 +172,11 @@ def find(discipline: str) -> tuple[Svsm, list[Drawn]]:
     found = defects.named(dropped)
     if found is None:
         raise LookupError(f"{discipline}: no defect {dropped}")
-    model, look = defects.changed_model(found), breaker(sentence)
-    begins = starts()
+    model, look = defects.changed_model(found), breaker(model_on(found.machine), sentence)
+    begins = starts(found.machine)
     best: tuple[Svsm, list[Drawn]] | None = None
-    if discipline in SCRIPTS:
-        return begins[1], shorter(model, begins[1], SCRIPTS[discipline](), look)
+    if discipline in WAYS:
+        return begins[1], shorter(model, begins[1], WAYS[discipline](), look)
     for seed in range(MOST_WALKS):
         start = begins[seed % len(begins)]
         telling, steps = Telling(model, start), list[Drawn]()
@@ -277,8 +246,9 @@ def story(name: str) -> Story:
     if defect is None:
         raise StoryError(f"{name}: no defect {dropped}")
     start, steps = decoded(kept()[name], f"{FILE}: {name}")
-    model, look = defects.changed_model(defect), breaker(sentence)
-    if breaks(MODEL, start, steps, look):
+    real = model_on(defect.machine)
+    model, look = defects.changed_model(defect), breaker(real, sentence)
+    if breaks(real, start, steps, look):
         raise StoryError(f"{name}: the rules as they are break {sentence} too")
     telling, lines, things = Telling(model, start), list[str](), dict[str, int]()
     for number, (rule, op) in enumerate(steps, 1):
@@ -291,7 +261,7 @@ def story(name: str) -> Story:
         raise StoryError(f"{name}: {sentence} is true at the end")
     frames = sorted({_frame(telling.state, key, value) for key, value in things.items()} - {-1})
     lines += [f"at the end, {held(telling.state, frame)}" for frame in frames]
-    said = next(s for s in (*MODEL.kept, *MODEL.follows, *MODEL.steps) if s.name == sentence)
+    said = next(s for s in (*real.kept, *real.follows, *real.steps) if s.name == sentence)
     return Story(discipline, said, dropped, tuple(lines), things, len(steps))
 
 
@@ -310,8 +280,9 @@ def main() -> None:
     for discipline in ALL:
         start, steps = find(discipline.name)
         print(f"{discipline.name}: {len(steps)} steps", file=sys.stderr, flush=True)
-        number = starts().index(start)
+        number = starts(discipline.machine).index(start)
         made[discipline.name] = ProtocolTrace(
+            machine=discipline.machine,
             device=DROPPED[discipline.name][0],
             made_by="search",
             seed=0,

@@ -21,6 +21,7 @@ from spec.validation import (
     runs,
     runs_claims,
     runs_lemmas,
+    stream_lemmas,
     stream_model,
     svsm_model,
     tdx_model,
@@ -80,6 +81,8 @@ def parts() -> dict[str, Callable[[], Iterator[Obligation]]]:
     for model in (*MODELS, *MMIO):
         made[model.id] = partial(of_states, model)
         made |= {model.called(rule): partial(of_rule, model, rule) for rule in model.rules}
+    of_stream = partial(of_states, stream_model.MODEL)
+    made[stream_model.MODEL.id] = lambda: chain(of_stream(), stream_lemmas.LEMMAS.found)
     of_mmio = partial(of_states, mmio_model.MODEL)
     made[mmio_model.MODEL.id] = lambda: chain(of_mmio(), mmio_lemmas.LEMMAS.found)
     return made

@@ -5,6 +5,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Sequence
 from importlib import import_module
+from itertools import islice
 from pathlib import Path
 
 from conformance.conform_report import DeviceReport, Difference, RuleRow, Speed
@@ -18,7 +19,8 @@ from conformance.protocol.places import Drawn
 from conformance.protocol.trace import finding_of, save
 from conformance.protocol.vectors import kept
 from conformance.protocol.walk import Failure, again, drawn, failure, reduced, walk
-from conformance.protocol.world import starts
+from conformance.protocol.ways import WAYS, Way
+from conformance.protocol.world import cold, starts
 from spec.rule import Rule
 from spec.validation.svsm import Svsm
 
@@ -76,15 +78,26 @@ def through(
     """What becomes of a device on the way to a case."""
     begins = starts(door.machine)
     start = begins[door.seed % len(begins)]
-    taken = []
+    return along(
+        start, lambda j: islice(drawn(door.seed, j), door.length), device, reached, programs
+    )
+
+
+def along(
+    start: Svsm,
+    way: Way,
+    device: SvsmDevice,
+    reached: Reached,
+    programs: Programs = compiled.program,
+) -> Failure | None:
+    """What becomes of a device on a way from a start."""
+    taken: list[Drawn] = []
     joint: Joint | None = None
     try:
         joint = Joint(device, start, reached, programs)
-        for rule, op in drawn(door.seed, joint):
+        for rule, op in way(joint):
             taken.append((rule, op))
             joint.do(rule, op)
-            if len(taken) == door.length:
-                break
         joint.compare()
     except (Differs, DeviceFault) as parted:
         return failure(start, taken, joint, parted)
@@ -118,6 +131,11 @@ def run_protocol(
             if failed is not None:
                 _note(failures, f"vector {door.rule}.{door.case}", failed)
                 device = make()
+    for name, way in WAYS.items():
+        failed = along(cold(machine=machine), way(machine), device, by_vectors)
+        if failed is not None:
+            _note(failures, f"vector {name}", failed)
+            device = make()
     for one in kept(machine):
         failed = again(make, one.start, one.steps, by_vectors, compiled.checked)
         if failed is not None:

@@ -91,6 +91,13 @@ CPU: dict[str, str] = {
     "reboot": "stops the guest to reboot it",
     "reboot_end": "flushes, and is cold",
 }
+ON_TDX: dict[str, str] = {
+    **CPU,
+    "validate": "has the TDX module accept {block} (TDG.MEM.PAGE.ACCEPT)",
+    "rescind": "gives {block} up",
+    "promote": "takes a vCPU's registers from {block}",
+    "demote": "gives the page of a vCPU back, {block}",
+}
 NAMED: dict[str, Says] = {
     "share": lambda o: f"begins to share its own page {o.gpa:#x}",
     "unshare": lambda o: f"begins to make its page {o.gpa:#x} private",
@@ -118,7 +125,8 @@ def _who(rule: Rule, op: Any, before: Svsm) -> str:
         return f"SVSM on vCPU {op.vcpu}: {NAMED[name](op)}"
     first, large = before.block(op.vcpu)
     block = f"{_size(large)}frame {first:#x}"
-    return f"SVSM on vCPU {op.vcpu}: {CPU[name].format(block=block)}"
+    said = ON_TDX if machines.of(before).name == "tdx" else CPU
+    return f"SVSM on vCPU {op.vcpu}: {said[name].format(block=block)}"
 
 
 def _came(taken: Step) -> str:

@@ -9,12 +9,17 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Discipline:
-    """One habit: `says` is what the SVSM does."""
+    """One habit: `says` is what the SVSM does.
+
+    machine: on which it is shown to be needed, as models have it; none is SEV-SNP.
+    """
 
     name: str
     says: str
+    machine: str = ""
 
 
+TDX = "tdx"
 ALL = (
     Discipline("claim-before-validate", "a page is claimed, once, before PVALIDATE validates it"),
     Discipline("one-vcpu-a-page", "a page is locked from the first look at it until it is done"),
@@ -37,4 +42,9 @@ ALL = (
     Discipline("stop-on-unvalidated", "an access to a claimed page not validated stops the SVSM"),
     Discipline("validate-firmware-once", "a page that the launch validated is not validated again"),
     Discipline("mark-the-stream", "a stream is taken only with the mark that was given out for it"),
+    Discipline(
+        "never-re-accept", "what is claimed is not accepted again, whatever ACCEPT says", TDX
+    ),
+    Discipline("fill-what-is-accepted", "a page is filled though it was accepted before", TDX),
+    Discipline("attributes-go-first", "the L2 VM's attributes go before a page is given up", TDX),
 )

@@ -37,6 +37,8 @@ CITE = decision("0029-stream")
 MAGIC = int.from_bytes(b"SVSMMIG1", "little")
 VERSION = 1
 HEADER_BYTES, CHECKSUM_BYTES = 48, 32
+RUN_BYTES, FRAME_BYTES, PAGE_BYTES = 16, 8, 4096
+RECORD_BYTES = FRAME_BYTES + PAGE_BYTES
 LEAST_BYTES = HEADER_BYTES + CHECKSUM_BYTES
 MOST_PAGES = LIMIT_GFN
 Set = Annotated[Any, KeySet()]
@@ -142,13 +144,35 @@ class End:
 
 def bytes_of(runs: Word, pages: Word, vmsas: Word) -> Word:
     """How many bytes a stream has: 16 a run, 8 a VMSA, 8 and 4096 a page."""
-    listed = plus(shift_left(runs, 4), shift_left(vmsas, 3))
-    return plus(plus(LEAST_BYTES, listed), records(pages))
+    return plus(plus(past_lists(runs, vmsas), records(pages)), CHECKSUM_BYTES)
+
+
+def past_lists(runs: Word, vmsas: Word) -> Word:
+    """Where what follows on some runs and VMSAs begins."""
+    return plus(HEADER_BYTES, plus(shift_left(runs, 4), shift_left(vmsas, 3)))
 
 
 def records(count: Word) -> Word:
     """How many bytes some records have."""
     return plus(shift_left(count, 12), shift_left(count, 3))
+
+
+# Where the next piece of each kind begins: what is executed on bytes reads it there
+
+
+def run_at(s: Reader) -> Word:
+    """The place of the next run."""
+    return past_lists(s.seen_runs, 0)
+
+
+def vmsa_at(s: Reader) -> Word:
+    """The place of the next VMSA's frame."""
+    return past_lists(s.runs, s.seen_vmsas)
+
+
+def record_at(s: Reader) -> Word:
+    """The place of the next record: a frame, and what is in its page."""
+    return plus(past_lists(s.runs, s.vmsas), records(s.seen_records))
 
 
 def no(s: Reader, name: str, when: Bool, why: Why) -> Case:

@@ -4,7 +4,8 @@
 
 Assumes: `checksum`.
 Proves: a stream is taken only as a whole; then each claimed frame has had its record once, in
-order, VMSAs are claimed, and there were as many records as the length has room for.
+order, VMSAs are claimed, and there were as many records as the length has room for. With
+`stream_lemmas`: whatever is read lies in the stream, and before its checksum.
 """
 
 from collections.abc import Mapping, Sequence
@@ -141,6 +142,12 @@ def vmsas_are_claimed(s: Any, g: Word) -> Bool:
 
 
 @sentence(CITE)
+def no_vmsa_lies_behind_the_last(s: Any, g: Word) -> Bool:
+    """VMSAs are read in order: none that is read lies behind the last one."""
+    return implies(s.special.has(g), all_of(at_most(g, s.last), s.seen_vmsas != 0))
+
+
+@sentence(CITE)
 def the_next_record_is_of_the_run(s: Any) -> Bool:
     """The next record is of a frame of its run; with no run left, of none that there can be."""
     inside = within(s.next, s.first.at(s.run), s.stop.at(s.run))
@@ -228,6 +235,24 @@ def no_more_records_are_read_than_there_are(m: Moment) -> Bool:
     return below(m.before.seen_records, m.before.pages)
 
 
+@sentence(CITE, on=of((stream.vmsa, "added")))
+def a_vmsa_is_read_once(m: Moment) -> Bool:
+    """Each VMSA is one that has not been read before."""
+    return all_of(negate(m.before.special.has(m.op.gfn)), m.after.special.has(m.op.gfn))
+
+
+def behind_the_header(rule: Rule, _case: Case) -> bool:
+    """Speaks of every step but the header's."""
+    return rule.id != stream.header.id
+
+
+@sentence(CITE, on=behind_the_header)
+def what_the_header_says_stays(m: Moment) -> Bool:
+    """The length and the counts that the header settled are the same for all that is read."""
+    names = ("length", "runs", "pages", "vmsas", "cap")
+    return all_of(*(getattr(m.after, n) == getattr(m.before, n) for n in names))
+
+
 @sentence(CITE, on=of((stream.record, "last_of_run"), (stream.record, "within_run")))
 def a_record_is_of_a_claimed_frame_not_read_before(m: Moment) -> Bool:
     """Each record is of a claimed frame that has had none."""
@@ -268,6 +293,7 @@ KEPT = (
     frames_in_runs_are_claimed,
     frames_between_runs_are_not_claimed,
     vmsas_are_claimed,
+    no_vmsa_lies_behind_the_last,
     the_next_record_is_of_the_run,
     records_are_counted,
     what_is_left_of_a_run_is_counted,
@@ -279,6 +305,8 @@ STEPS = (
     a_stream_is_begun_only_with_its_mark,
     the_length_is_what_the_counts_say,
     no_more_records_are_read_than_there_are,
+    a_vmsa_is_read_once,
+    what_the_header_says_stays,
     a_record_is_of_a_claimed_frame_not_read_before,
     a_refusal_is_for_good,
 )

@@ -64,7 +64,7 @@ def accepted_pages_are_present(s: Any, g: Word) -> Bool:
 
 @sentence(
     tdx_module("TDG.MEM.PAGE.ACCEPT"),
-    needs=("claim-before-validate", "one-vcpu-a-page", "revoke-before-rescind"),
+    needs=("never-re-accept", "claim-before-validate", "one-vcpu-a-page", "revoke-before-rescind"),
 )
 def what_the_guest_wrote_is_not_replaced(s: Any, g: Word) -> Bool:
     """What the guest wrote and has not given up is there or out of reach (TDX-NO-REACCEPT)."""
@@ -72,7 +72,7 @@ def what_the_guest_wrote_is_not_replaced(s: Any, g: Word) -> Bool:
     return implies(live, s.hw.contents.at(g) == Contents.GUEST)
 
 
-@sentence(tdx_module("L2 VM page attributes"), needs=("revoke-before-rescind",))
+@sentence(tdx_module("L2 VM page attributes"), needs=("attributes-go-first",))
 def rights_are_on_claimed_pages_of_the_guest(s: Any, g: Word) -> Bool:
     """The guest has rights, and something of its own, only on claimed frames of its own."""
     used = any_of(s.hw.rights.at(g) != 0, s.hw.kept.has(g))
@@ -117,7 +117,7 @@ def registered_frames_have_no_rights(s: Any, g: Word) -> Bool:
     return implies(s.vmsas.has(g), all_of(gone, forgotten))
 
 
-@sentence(decision("0013-reboot"), needs=("rescind-all-at-reboot",))
+@sentence(decision("0013-reboot"), needs=("rescind-all-at-reboot", "fill-what-is-accepted"))
 def a_cold_machine_holds_what_was_launched(s: Any, g: Word) -> Bool:
     """Before the guest runs its claimed pages hold what the launch put there (REBOOT-CLEAN)."""
     known = any_of(s.claimed.has(g), s.stage == Stage.OFF)

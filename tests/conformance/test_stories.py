@@ -16,7 +16,10 @@ by_name = pytest.mark.parametrize("name", [one.name for one in ALL])
 
 
 def test_every_need_is_a_discipline_and_every_discipline_has_a_story() -> None:
-    needed = {name for one in (*MODEL.kept, *MODEL.follows) for name in one.needs}
+    models = (MODEL, stories.model_on("tdx"))
+    needed = {
+        name for model in models for one in (*model.kept, *model.follows) for name in one.needs
+    }
     known = {one.name for one in ALL}
     assert needed <= known
     assert known == set(stories.DROPPED) == set(stories.kept())

@@ -7,16 +7,25 @@ from pathlib import Path
 import pytest
 
 from conformance.device import DeviceFault
-from conformance.protocol import defects
+from conformance.protocol import compiled, defects
 from conformance.protocol.device import SvsmDevice
 from conformance.protocol.doors import cases, doors
 from conformance.protocol.judge import Differs, Joint, Reached
 from conformance.protocol.machines import MACHINES
-from conformance.protocol.run import rule_ids, run_protocol, through
+from conformance.protocol.run import (
+    BUILTIN,
+    along,
+    machine_of,
+    maker,
+    rule_ids,
+    run_protocol,
+    through,
+)
 from conformance.protocol.trace import load
 from conformance.protocol.vectors import kept
 from conformance.protocol.walk import again, drawn, reduced, walk
-from conformance.protocol.world import starts
+from conformance.protocol.ways import WAYS
+from conformance.protocol.world import cold, starts
 from conformance.trace import TraceError
 from spec.validation.svsm_claims import GIVEN, KEPT, named, plain
 
@@ -184,3 +193,30 @@ def test_a_trace_that_makes_no_sense_is_one_line(
     path.write_text(json.dumps(whole | change))
     with pytest.raises(TraceError, match=said):
         load(path)
+
+
+@pytest.mark.parametrize("spec", BUILTIN)
+def test_a_reboot_gives_up_each_frame_of_a_2_mib_page(spec: str) -> None:
+    reached: Reached = Counter()
+    machine = machine_of(spec)
+    way = WAYS["reboot of a 2 MiB page"](machine)
+    assert along(cold(machine=machine), way, maker(spec)(), reached, compiled.checked) is None
+    firmware = 2
+    assert reached["validation.pvalidate.claim", "claimed"] == firmware
+    assert reached["validation.reboot.reboot_page", "locked"] == 512 + firmware
+    assert reached["validation.pvalidate.rescind", "rescinded"] == 512 + firmware
+    assert reached["validation.host.psmash", "smashed"] == (machine == "")
+    assert reached["validation.reboot.reboot_end", "cold"] == 1
+
+
+def test_a_reboot_that_leaves_the_end_of_a_2_mib_page_is_found() -> None:
+    class Hasty(SvsmDevice):
+        def resume(self, vcpu: int, answer: object) -> None:
+            super().resume(vcpu, answer)
+            if self.svsm.stage == 3 and self.svsm.record.has(0x3F0):
+                self.svsm.record.release(0x3F0, False)
+
+    way = WAYS["reboot of a 2 MiB page"]("")
+    found = along(cold(), way, Hasty(), Counter())
+    assert found is not None
+    assert found.rule.id.startswith("validation.")

@@ -18,7 +18,6 @@ from spec.validation.stream import Phase, Reader, Why
 HEADER = struct.Struct("<8sIIQQQQ")
 RUN = struct.Struct("<QQ")
 FRAME = struct.Struct("<Q")
-RECORD_BYTES = 8 + 4096
 
 
 def reader(data: bytes, nonce: int, cap_pages: int) -> Reader:
@@ -59,25 +58,20 @@ def _header(data: bytes) -> stream.Header:
 
 def _piece(s: Reader, data: bytes) -> tuple[Rule, Any]:
     """The rule whose turn it is, and its operands from the bytes."""
-    runs_at = HEADER.size
-    vmsas_at = runs_at + RUN.size * s.runs
-    records_at = vmsas_at + FRAME.size * s.vmsas
     match s.phase:
         case Phase.HEADER:
             return stream.header, _header(data)
         case Phase.RUNS if s.seen_runs < s.runs:
-            words = RUN.unpack_from(data, runs_at + RUN.size * s.seen_runs)
+            words = RUN.unpack_from(data, stream.run_at(s))
             return stream.run, stream.Run(*words)
         case Phase.RUNS:
             return stream.runs_end, stream.End()
         case Phase.VMSAS if s.seen_vmsas < s.vmsas:
-            place = vmsas_at + FRAME.size * s.seen_vmsas
-            return stream.vmsa, stream.Frame(*FRAME.unpack_from(data, place))
+            return stream.vmsa, stream.Frame(*FRAME.unpack_from(data, stream.vmsa_at(s)))
         case Phase.VMSAS:
             return stream.vmsas_end, stream.End()
         case _ if s.run < s.runs:
-            place = records_at + RECORD_BYTES * s.seen_records
-            return stream.record, stream.Frame(*FRAME.unpack_from(data, place))
+            return stream.record, stream.Frame(*FRAME.unpack_from(data, stream.record_at(s)))
     return stream.records_end, stream.End()
 
 

@@ -1,0 +1,1 @@
+"""Conformance of a reader and writer of migration streams."""
