@@ -38,6 +38,7 @@ class Task:
     """One device's run, as it is handed to a process.
 
     only: a glob of rules' ids. regions: a machine's own, base in bytes and pages, for a bitmap.
+    journal: where a foreign device's run is written down as it goes.
     """
 
     device: str
@@ -46,6 +47,7 @@ class Task:
     only: str
     traces: Path
     regions: tuple[tuple[int, int], ...] = ()
+    journal: Path | None = None
 
 
 @dataclass(frozen=True)

@@ -7,6 +7,7 @@ from functools import cache
 from importlib import import_module
 from pathlib import Path
 
+from conformance.adapters.found import group, is_foreign
 from conformance.area import Area
 
 PACKAGES = ("protocol", "handoff", "mmio")
@@ -19,7 +20,12 @@ def areas() -> tuple[Area, ...]:
 
 
 def area_of(spec: str) -> Area | None:
-    """The area whose device a name is of; None for a record of pages."""
+    """The area whose device a name is of; None for a record of pages.
+
+    Raises: DeviceError where it is that of a foreign one which cannot be used.
+    """
+    if is_foreign(spec):
+        return next((area for area in areas() if area.id == group(spec)), None)
     return next((area for area in areas() if area.owns(spec)), None)
 
 

@@ -196,6 +196,7 @@ def conform(
     jobs: int = 0,
     json: Path | None = None,
     traces: Path = Path(".svsm-conformance/traces"),
+    resume: Path | None = None,
 ) -> int:
     """Run an implementation beside the rules, step by step and in bulk.
 
@@ -204,7 +205,8 @@ def conform(
     device
         What to test: impl (all that is built in), impl:fast, impl:pure, impl:svsm (the SVSM
         among vCPUs and a lying host), impl:svsm+tdx, impl:svsm+native (on another machine),
-        defect:ID (a known-bad variant), or MODULE:CLASS.
+        defect:ID (a known-bad variant), or somebody's own: c:LIB.so (a shared library),
+        program:'COMMAND ARGS' (a program that speaks), MODULE:CLASS (of Python).
     profile
         How thorough; ci and nightly also print the kill matrix.
     budget
@@ -219,10 +221,22 @@ def conform(
         Write the results to this file.
     traces
         Where traces of divergences are written.
+    resume
+        The journal of a run to go on with; what it was of is read there.
     """
-    devices = device or ["impl"]
-    seconds = None if budget is None else _seconds(budget)
-    return _conform(devices, profile, seed, only, jobs, seconds, json, traces)
+    from conformance.adapters import journal as journals
+
+    of = journals.Run(
+        devices=device or ["impl"],
+        profile=profile,
+        seed=seed,
+        only=only,
+        seconds=None if budget is None else _seconds(budget),
+        traces=str(traces),
+    )
+    of, journal = journals.opened(of, resume)
+    choices = of.seed, of.only, jobs, of.seconds, json, Path(of.traces)
+    return _conform(of.devices, of.profile, *choices, journal=journal)
 
 
 def _conform(
@@ -235,6 +249,7 @@ def _conform(
     json: Path | None = None,
     traces: Path = Path(".svsm-conformance/traces"),
     regions: Sequence[tuple[int, int]] = (),
+    journal: Path | None = None,
 ) -> int:
     from conformance.conform_report import ConformReport
     from conformance.conform_tables import show
@@ -251,6 +266,7 @@ def _conform(
             traces=traces,
             regions=regions,
             progress=shown.say,
+            journal=journal,
         )
     show(found, stdout(), ascii=not _has_blocks())
     if json is not None:

@@ -5,7 +5,6 @@ into a state, is asked one step after another, and shows its own state in the ru
 it can take many steps at once, it has `run` as well (see `conformance.batch`).
 """
 
-import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from importlib import import_module
@@ -62,7 +61,8 @@ def find_device(spec: str) -> Maker:
     """How to make the device named `spec`.
 
     `impl`, `impl:fast` and `impl:pure` are the built-in one, with `+size_mismatch` under the other
-    policy; `defect:ID` is a known-bad variant; anything else is `MODULE:CLASS`.
+    policy; `defect:ID` is a known-bad variant; anything else is somebody else's, in a process of
+    its own: see `conformance.adapters.names`.
 
     Raises: DeviceError where there is no such device.
     """
@@ -70,35 +70,7 @@ def find_device(spec: str) -> Maker:
     if name in ("impl", "defect"):
         home = import_module("conformance.builtin" if name == "impl" else "conformance.defects")
         return lambda: home.device(attribute or "auto")
-    return lambda: _guarded(spec, _made(spec, name, attribute))
-
-
-def _made(spec: str, name: str, attribute: str) -> Device:
-    if not attribute:
-        raise DeviceError(
-            f"device {spec!r}: expected impl, impl:fast, impl:pure, defect:ID or MODULE:CLASS"
-        )
-    if "" not in sys.path:
-        sys.path.insert(0, "")
-    try:
-        made = getattr(import_module(name), attribute)()
-    except Exception as error:
-        # Importing or making somebody's device runs their code, which may raise anything.
-        said = " ".join(f"{type(error).__name__}: {error}".split())
-        raise DeviceError(f"device {spec!r} could not be started: {said}") from error
-    if not isinstance(made, Device):
-        absent = [m for m in MEMBERS if not hasattr(made, m)]
-        raise DeviceError(f"device {spec!r} has no {', '.join(absent)}; see the README")
-    return made
-
-
-def _guarded(spec: str, device: Device) -> Device:
-    guard = import_module("conformance.guard")
-    known = import_module("spec.catalogue").rules()
-    unknown = sorted(set(device.claims) - set(known))
-    if unknown:
-        raise DeviceError(f"device {spec!r} claims {unknown[0]!r}, which is no rule")
-    return guard.guarded(device)  # type: ignore[no-any-return]
+    return lambda: import_module("conformance.adapters.found").record(spec)
 
 
 MEMBERS = ("name", "claims", "policy", "reset", "apply", "observe")

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from typing import Any
 
 from conformance.device import Answer, Device, DeviceFault
+from conformance.trace import Play
 from spec.pages import ListedPages
 from spec.terms import MASK
 from spec.validation.bitmap import Bitmap
@@ -19,6 +20,8 @@ class Guarded:
         self.device = device
         self.name, self.claims, self.policy = device.name, device.claims, device.policy
         self.run: Callable[..., None] | None = self._run if hasattr(device, "run") else None
+        # A device in a process of its own has its answers looked at where they come in.
+        self.play: Play | None = getattr(device, "play", None)
 
     def reset(self, start: Bitmap) -> None:
         """Take on the state `start`."""

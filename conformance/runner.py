@@ -12,11 +12,14 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
 from dataclasses import replace
+from importlib import import_module
 from pathlib import Path
 
 import numpy as np
 
 from conformance import walk
+from conformance.adapters.found import is_foreign
+from conformance.adapters.found import specs as foreign_specs
 from conformance.area import EFFORTS, Area, Task
 from conformance.areas import area_of, areas, rule_ids
 from conformance.batch import IN_BULK, make_batch, plain_trace, run_batches
@@ -73,10 +76,12 @@ def run(
     traces: Path = Path(".svsm-conformance/traces"),
     regions: Sequence[tuple[int, int]] = (),
     progress: Callable[[str], None] = lambda _said: None,
+    journal: Path | None = None,
 ) -> ConformReport:
     """Run every device; `impl` stands for both twins of the built-in one.
 
-    seconds: for the batches of each device, in place of the profile's.
+    seconds: for the batches of each device, in place of the profile's. journal: where the runs of
+    foreign devices are written down; one that is there already is gone on from.
 
     Raises: NoSuchRule, DeviceError before anything is run.
     """
@@ -90,7 +95,7 @@ def run(
         area = area_of(spec)
         area.start(spec) if area else find_device(spec)()
     tasks = [Task(s, effort, seed, only, traces, tuple(regions)) for s in dict.fromkeys(specs)]
-    tasks = [_lighter(task) for task in tasks]
+    tasks = [_lighter(replace(task, journal=journal)) for task in tasks]
     report = ConformReport(profile=profile, seed=seed, only=only)
     began = time.monotonic()
     try:
@@ -105,6 +110,8 @@ def run(
 
 def _meant(named: str, only: str) -> list[str]:
     """The devices that a name stands for: `impl` for all of the built-in ones that are asked."""
+    if is_foreign(named):
+        return foreign_specs(named)
     if named != "impl":
         return [named]
     plain = list(twins()) if chosen(only) else []
@@ -177,10 +184,17 @@ def _isolated_all(tasks: Sequence[Task]) -> list[DeviceReport]:
 def _isolated(task: Task) -> DeviceReport:
     area = area_of(task.device)
     try:
-        runner = area.run if area else run_device
+        runner = area.run if area else _runner(task.device)
         return in_child(runner, task, seconds=task.effort.patience_seconds)  # type: ignore[no-any-return]
     except DeviceCrash as crash:
         return _crashed(area, task, str(crash)) if area else _crash_report(task, str(crash))
+
+
+def _runner(spec: str) -> Callable[[Task], DeviceReport]:
+    if not is_foreign(spec):
+        return run_device
+    found: Callable[[Task], DeviceReport] = import_module("conformance.adapters.run").run_foreign
+    return found
 
 
 def _crashed(area: Area, task: Task, said: str) -> DeviceReport:
@@ -249,7 +263,7 @@ def run_device(task: Task, progress: Callable[[str], None] = lambda _said: None)
         if all(
             d.finding.rule != finding.rule or d.finding.case != finding.case for d in differences
         ):
-            differences.append(_difference(task, make, made_by, start, steps, finding))
+            differences.append(difference_of(task, make, made_by, start, steps, finding))
 
     progress(f"{task.device}: vectors")
     named = {rule.id for rule in claimed}
@@ -280,7 +294,7 @@ def run_device(task: Task, progress: Callable[[str], None] = lambda _said: None)
     counts["batches"] = batched.reached
     for failed in batched.failures:
         note("batch", *(walk.shrink(make, *failed[:2]) or failed))
-    rows = [_row(rule, counts, differences) for rule in claimed]
+    rows = [row_of(rule, counts, differences) for rule in claimed]
     speed = Speed(
         batch=round(batched.steps_per_second),
         step_by_step=round(step_by_step(make, claimed, task.seed)),
@@ -295,9 +309,10 @@ def run_device(task: Task, progress: Callable[[str], None] = lambda _said: None)
     )
 
 
-def _difference(
+def difference_of(
     task: Task, make: Maker, made_by: str, start: Bitmap, steps: Steps, finding: Finding
 ) -> Difference:
+    """A difference, with the trace that shows it written, and whether a fresh device shows it."""
     again = judge(start, steps, make()) or finding.field == IN_BULK
     trace = trace_of(task.device, made_by, task.seed, start, steps, finding)
     return Difference(
@@ -309,7 +324,8 @@ def _difference(
     )
 
 
-def _row(rule: Rule, counts: dict[str, Reached], differences: Sequence[Difference]) -> RuleRow:
+def row_of(rule: Rule, counts: dict[str, Reached], differences: Sequence[Difference]) -> RuleRow:
+    """What tried a rule, and which of its cases were reached."""
     subject = next(s for s in SUBJECTS if rule in s.rules)
     _, _, cases = situation(subject, rule, Symbolic())
     reached = {

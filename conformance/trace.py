@@ -7,7 +7,7 @@ never taken from the file.
 
 import hashlib
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +26,8 @@ SCHEMA = "svsm-conformance/trace/1"
 Steps = Sequence[tuple[Rule, Any]]
 Reached = Counter[tuple[str, str]]
 """How often each (rule id, case) was taken."""
+Play = Callable[[Bitmap, Steps], Iterator[tuple[Answer, Bitmap]]]
+"""A device's answers to a whole trace, and what it shows after each step."""
 
 
 class TraceError(ValueError):
@@ -85,8 +87,9 @@ def judge(
     reached: counts the cases that the rules took.
     """
     state = start
+    play: Play | None = getattr(device, "play", None)
     try:
-        device.reset(start)
+        answers = play(start, steps) if play else _one_by_one(start, steps, device)
     except DeviceFault as fault:
         return _finding(0, steps[0][0], "", start, steps[0][1], start, "fault", "a start", fault)
     for place, (rule, op) in enumerate(steps):
@@ -94,8 +97,7 @@ def judge(
         if reached is not None:
             reached[rule.id, right.case] += 1
         try:
-            answer = device.apply(rule.id, op)
-            shown = device.observe()
+            answer, shown = next(answers)
         except DeviceFault as fault:
             return _finding(
                 place, rule, right.case, state, op, right.state, "fault", "an answer", fault
@@ -110,6 +112,12 @@ def judge(
             )
         state = right.state
     return None
+
+
+def _one_by_one(start: Bitmap, steps: Steps, device: Device) -> Iterator[tuple[Answer, Bitmap]]:
+    """What a device answers to each step and shows after it, asked when it is wanted."""
+    device.reset(start)
+    return ((device.apply(rule.id, op), device.observe()) for rule, op in steps)
 
 
 def difference(

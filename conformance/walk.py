@@ -15,10 +15,10 @@ from hypothesis.errors import Flaky
 
 from conformance.device import Device
 from conformance.doors import Door
-from conformance.guard import guarded
+from conformance.guard import Guarded, guarded
 from conformance.reduce import Parted, reduce, weight
 from conformance.strategies import MOST_PAGES, Bounds, walks
-from conformance.trace import Reached, Steps, judge
+from conformance.trace import Finding, Reached, Steps, judge
 from spec.rule import Rule
 from spec.validation.bitmap import Bitmap
 
@@ -68,6 +68,8 @@ def walk(
 
     def beside_the_rules(walked: tuple[Bitmap, list[tuple[Rule, Any]]]) -> None:
         start, taken = walked
+        if parted and _costs_a_start(device, parted[-1][2]):
+            raise PartedError
         counted: Reached = Counter()
         finding = judge(start, taken, device, counted)
         if not parted:
@@ -86,8 +88,15 @@ def walk(
         seeded(seed)(run)()
     except (PartedError, Flaky):
         # The last one to part is the smallest; a device that answers at random has one as well.
-        result.findings.append(reduce(parted[-1], device))
+        last = parted[-1]
+        is_kept = _costs_a_start(device, last[2])
+        result.findings.append(last if is_kept else reduce(last, device))
     return result
+
+
+def _costs_a_start(device: Guarded, finding: Finding) -> bool:
+    """Whether a device in a process of its own ends at what is found: then it is not made small."""
+    return finding.field == "fault" and device.play is not None
 
 
 def _settings(examples: int) -> Callable[[Any], Any]:

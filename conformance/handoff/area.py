@@ -1,23 +1,25 @@
 """The handoff as an area of the suite: its rules, its devices, one device's run, its defects."""
 
-import sys
 import time
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from fnmatch import fnmatch
 from importlib import import_module
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
+from conformance.adapters import found as foreign
+from conformance.adapters.found import group, is_foreign
+from conformance.adapters.handoff import ForeignHandoff
+from conformance.adapters.journal import Journal
+from conformance.adapters.link import GivenUp
 from conformance.area import Area, Replayed, Task
 from conformance.conform_report import DeviceReport, Difference, RuleRow, Speed
-from conformance.device import DeviceError
 from conformance.files import has_schema
 from conformance.handoff import builtin, picture
 from conformance.handoff.calls import RULES
 from conformance.handoff.device import HandoffDevice
 from conformance.handoff.doors import names, vectors
-from conformance.handoff.draw import DRAWS
 from conformance.handoff.judge import SCHEMA, HandoffTrace, judge, load, save
 from conformance.handoff.oracle import Reached
 from conformance.handoff.walk import Parted, Walked, batch, smaller, walk
@@ -47,22 +49,7 @@ def owns(spec: str) -> bool:
     kind, _, name = spec.partition(":")
     if spec in builtin.TWINS or (kind == "defect" and name in defects()):
         return True
-    return kind not in ("impl", "defect") and _has_stages(kind, name)
-
-
-def _has_stages(module: str, name: str) -> bool:
-    try:
-        shape = getattr(_imported(module), name, None)
-    except Exception:
-        # Importing somebody's module runs it; whoever is to start it tells what is wrong.
-        return False
-    return all(callable(getattr(shape, stage, None)) for stage in DRAWS)
-
-
-def _imported(module: str) -> Any:
-    if "" not in sys.path:
-        sys.path.insert(0, "")
-    return import_module(module)
+    return is_foreign(spec) and group(spec) == ID
 
 
 def start(spec: str) -> HandoffDevice:
@@ -76,26 +63,18 @@ def start(spec: str) -> HandoffDevice:
     if kind == "defect":
         made: HandoffDevice = import_module("conformance.handoff.defects").device(name)
         return made
-    try:
-        device = getattr(_imported(kind), name)()
-    except Exception as error:
-        said = " ".join(f"{type(error).__name__}: {error}".split())
-        raise DeviceError(f"device {spec!r}: {said}") from error
-    missing = [part for part in ("name", "claims", *DRAWS) if not hasattr(device, part)]
-    if missing:
-        raise DeviceError(
-            f"device {spec!r}: has no {missing[0]}; see conformance/handoff/device.py"
-        )
-    unknown = sorted(set(device.claims) - set(rules()))
-    if unknown:
-        raise DeviceError(f"device {spec!r}: claims {unknown[0]!r}, which is no rule")
-    found: HandoffDevice = device
-    return found
+    # It is asked whole calls, and has no method for each stage.
+    return cast(HandoffDevice, foreign.handoff(spec))
 
 
 def run(task: Task) -> DeviceReport:
     """Run one device through vectors, calls at random and calls of Hypothesis."""
+    journal = Journal(task.journal if is_foreign(task.device) else None, task.device)
+    if journal.past.report is not None:
+        return journal.past.report
     device = start(task.device)
+    if isinstance(device, ForeignHandoff):
+        device.link.ahead = journal.ahead
     ids = [i for i in rules() if fnmatch(i, task.only)]
     claimed = [i for i in ids if i in device.claims]
     stages = [stage for stage, of in RULES.items() if any(i in claimed for i in of)]
@@ -107,23 +86,31 @@ def run(task: Task) -> DeviceReport:
         shown = parted[1].rule, parted[1].field
         if shown not in kinds and len(differences) < MOST_DIFFERENCES:
             kinds.add(shown)
+            journal.seen(made_by, parted[1])
             differences.append(_difference(task, made_by, smaller(device, parted)))
+            journal.found(differences[-1])
 
     by_vectors: Reached = Counter()
-    for door in vectors():
-        if door.rule in claimed and len(differences) < MOST_DIFFERENCES:
-            finding = judge(door.call, device, by_vectors)
-            if finding is not None:
-                note(f"vector {door.rule}.{door.case}", (door.call, finding))
-    walked = walk(device, stages, task.seed, task.effort.examples)
-    began = time.perf_counter()
-    bulk = _batches(device, stages, task)
-    spent = time.perf_counter() - began
-    for made_by, done in (("walk", walked), ("batch", bulk)):
-        for parted in done.parted:
-            note(made_by, parted)
+    walked, bulk, spent, given_up = Walked(), Walked(), 0.0, ""
+    try:
+        for door in vectors():
+            if door.rule in claimed and len(differences) < MOST_DIFFERENCES:
+                finding = judge(door.call, device, by_vectors)
+                if finding is not None:
+                    note(f"vector {door.rule}.{door.case}", (door.call, finding))
+        walked = walk(device, stages, task.seed, task.effort.examples)
+        for parted in walked.parted:
+            note("walk", parted)
+        began = time.perf_counter()
+        bulk = _batches(device, stages, task)
+        spent = time.perf_counter() - began
+        for parted in bulk.parted:
+            note("batch", parted)
+        alone = _speed(device, stages, task.seed) if not differences else 0.0
+    except GivenUp as end:
+        given_up, alone = str(end), 0.0
     counts = {"vectors": by_vectors, "walks": walked.reached, "batches": bulk.reached}
-    return DeviceReport(
+    report = DeviceReport(
         device=device.name,
         twin_note=task.device,
         rules=[_row(rule, counts, differences) for rule in claimed],
@@ -131,9 +118,12 @@ def run(task: Task) -> DeviceReport:
         differences=differences,
         speed=Speed(
             batch=round(sum(bulk.reached.values()) / spent) if spent else 0,
-            step_by_step=round(_speed(device, stages, task.seed)),
+            step_by_step=round(alone),
         ),
+        crash=given_up,
     )
+    journal.reported(report)
+    return report
 
 
 def _batches(device: HandoffDevice, stages: Sequence[str], task: Task) -> Walked:

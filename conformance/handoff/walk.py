@@ -48,6 +48,8 @@ def walk(device: HandoffDevice, stages: Sequence[str], seed: int, examples: int)
     def beside_the_rules(call: Call) -> None:
         if not suits(call):
             return
+        if done.parted and _costs_a_start(device, done.parted[-1][1]):
+            raise PartedError
         counted: Reached = Counter()
         finding = judge(call, device, counted)
         if not done.parted:
@@ -106,9 +108,16 @@ def batch(
     return done
 
 
+def _costs_a_start(device: HandoffDevice, finding: Finding) -> bool:
+    """Whether a device in a process of its own ends at what is found: then it is not made small."""
+    return finding.field == "fault" and hasattr(device, "asked")
+
+
 def smaller(device: HandoffDevice, parted: Parted) -> Parted:
     """The plainest call found that shows the same field of the same rule to differ."""
     call, finding = parted
+    if _costs_a_start(device, finding):
+        return parted
 
     def seen(other: Call) -> Finding | None:
         return judge(other, device, Counter())

@@ -1,0 +1,44 @@
+"""Somebody's library behind messages; see `conformance.adapters.host`."""
+
+import os
+from pathlib import Path
+from typing import Any
+
+from conformance.adapters.host import Pipe, Serve
+from conformance.adapters.lanes_room import Room
+from conformance.adapters.library import Library, NoLibrary
+from conformance.adapters.library_handoff import WroteBeyond, staged
+from conformance.adapters.library_record import CouldNotMake, Record
+from conformance.adapters.wire import Greeting, Lanes, Message, Play, Stage
+
+NotUsable, Failed = NoLibrary, (CouldNotMake, WroteBeyond)
+ROOM = "SVSM_CONFORMANCE_ROOM"
+"""The variable that tells the descriptor of the shared memory."""
+
+
+def opened(target: str, _pipe: Pipe) -> tuple[Greeting, Serve]:
+    """A library's greeting, and what answers for it.
+
+    Raises: NoLibrary.
+    """
+    library = Library(Path(target))
+    records: dict[str, Record] = {}
+    shared = os.environ.get(ROOM)
+    room = Room(int(shared) if shared else None)
+
+    def record(group: str) -> Record:
+        if group not in records:
+            records[group] = Record(library, group)
+        return records[group]
+
+    def answer(asked: Any) -> Message:
+        match asked:
+            case Play():
+                return record(asked.group).play(asked)
+            case Lanes():
+                return record(asked.group).lanes(asked, room)
+            case Stage():
+                return staged(library, asked.call)
+        raise CouldNotMake(f"a library is not asked {type(asked).__name__}")
+
+    return library.greeting(), answer
