@@ -143,7 +143,11 @@ macro_rules! export {
             #[allow(unused_mut)]
             static LIBRARY: $crate::ffi::Exported = $crate::ffi::Exported({
                 let mut library = $crate::ffi::Library {
-                    name: concat!($name, "\0").as_ptr().cast(),
+                    name: if cfg!(debug_assertions) {
+                        concat!($name, " (debug)\0").as_ptr().cast()
+                    } else {
+                        concat!($name, " (release)\0").as_ptr().cast()
+                    },
                     claims: CLAIMS.as_ptr(),
                     bitmap: ::std::ptr::null(),
                     runs: ::std::ptr::null(),

@@ -66,7 +66,7 @@ fn the_library_says_its_name_and_claims() {
         (library, texts.map(|text| CStr::from_ptr(text).to_str().unwrap()).collect::<Vec<_>>())
     };
     assert_eq!(unsafe { svsm_conformance_version() }, ffi::VERSION);
-    assert_eq!(unsafe { CStr::from_ptr(library.name) }.to_str().unwrap(), "one word");
+    assert_eq!(unsafe { CStr::from_ptr(library.name) }.to_str().unwrap(), "one word (debug)");
     assert_eq!(claims, ["validation.bitmap.claim_4k", "validation.bitmap.count"]);
     assert!(library.runs.is_null() && library.handoff.is_null() && library.mmio.is_null());
 }
