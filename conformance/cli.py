@@ -44,6 +44,7 @@ vectors_app = App(name="vectors", help="Test vectors made by the solver.", help_
 app.command(vectors_app)
 app.command("conformance.handoff.command:handoff", name="handoff")
 app.command("conformance.audit.command:audit_command", name="audit")
+app.command("conformance.adapters.command:adapter", name="adapter")
 
 
 class UsageError(ValueError):

@@ -11,7 +11,7 @@ import time
 import tomllib
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
@@ -23,6 +23,7 @@ import msgspec
 from conformance import walk
 from conformance.adapters import found
 from conformance.adapters.bulk import Bulk, drawing, run_sheet
+from conformance.adapters.link import GivenUp
 from conformance.adapters.record import ForeignRecord
 from conformance.area import EFFORTS
 from conformance.doors import doors
@@ -134,7 +135,9 @@ Try = tuple[str, int, Parted | None]
 def _smaller(device: ForeignRecord, start: Bitmap, steps: Steps, finding: Finding) -> Parted:
     """The trace made small; of a fault, which may cost a start each time, its step alone."""
     if finding.field != "fault":
-        return walk.shrink(lambda: device, start, steps) or (start, steps, finding)
+        with suppress(GivenUp):
+            return walk.shrink(lambda: device, start, steps) or (start, steps, finding)
+        return start, steps, finding
     before = start
     for rule, op in steps[: finding.step]:
         before = step(rule, before, op).state
