@@ -48,6 +48,7 @@ app.command(vectors_app)
 app.command("conformance.handoff.command:handoff", name="handoff")
 app.command("conformance.audit.command:audit_command", name="audit")
 app.command("conformance.report.command:report", name="report")
+app.command("conformance.adapters.command:adapter", name="adapter")
 
 
 class UsageError(ValueError):

@@ -80,7 +80,11 @@ def groups(spec: str) -> list[str]:
 
 
 def specs(spec: str) -> list[str]:
-    """A name for each of the groups that a device claims rules of; the name itself if it is one."""
+    """A name for each build, and each of the groups that it claims rules of; or the name itself."""
+    return [one for build in names.builds(spec) for one in _by_group(build)]
+
+
+def _by_group(spec: str) -> list[str]:
     found = groups(spec)
     return [spec] if len(found) < 2 else [f"{spec}#{group}" for group in found]
 

@@ -27,10 +27,7 @@ class ForeignHandoff:
         told: Staged = self.link.ask(Stage(self._said(call)), Staged)
         name = self.errors.get(str(told.outcome), told.outcome)
         if name not in NAMES:
-            raise DeviceFault(
-                f"answered the code {told.outcome}, which is no outcome, and which its table of "
-                "errors leads nowhere"
-            )
+            raise self.link.nowhere(told.outcome)
         if not isinstance(call, Write):
             return name, told.made
         if name != "OK" and told.memory not in (None, call.memory):

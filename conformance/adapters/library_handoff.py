@@ -99,7 +99,8 @@ def _carve(library: Library, call: Mapping[str, Any]) -> Staged:
 def _write(library: Library, call: Mapping[str, Any]) -> Staged:
     memory: bytes = call["memory"]
     guest = call["guest"]
-    held = FFI.new("uint8_t[]", memory + bytes([GUARD]) * GUARD_BYTES)
+    held = FFI.new("uint8_t[]", len(memory) + GUARD_BYTES)
+    FFI.buffer(held)[:] = memory + bytes([GUARD]) * GUARD_BYTES
     validated = FFI.new("struct svsm_range *")
     status = int(
         library.tables.handoff.write(

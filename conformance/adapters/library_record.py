@@ -77,7 +77,8 @@ class Record:
             length = op["length"]
             words = FFI.new("uint64_t[]", length + SPARE_WORDS)
             for index, word in op["words"]:
-                words[index] = word
+                if index < length:
+                    words[index] = word
             return int(table.import_words(self.self, words, length)), 0
         function = getattr(table, rule)
         if rule not in WITH_VALUE:

@@ -27,6 +27,8 @@ from conformance.adapters.wire import (
 )
 from conformance.device import DeviceError, DeviceFault
 
+PANICKED = -(1 << 63)
+"""What the crate for Rust answers for a step that panicked."""
 MOST_STARTS = 24
 """How often a device is started in one run before it is given up."""
 LATER_SECONDS = 3.0
@@ -128,6 +130,16 @@ class Link:
                 f"{kind.__name__.lower()}"
             )
         return heard
+
+    def nowhere(self, code: Any) -> DeviceFault:
+        """What is wrong with a code that means nothing; a panic that was caught is told as one."""
+        if code != PANICKED:
+            return DeviceFault(
+                f"answered the code {code}, which is no outcome, and which its table of errors "
+                "leads nowhere"
+            )
+        words = self._process.tail() if self._process is not None else ""
+        return DeviceFault(f"panicked{words}")
 
     def _again(self) -> None:
         if self.starts >= MOST_STARTS:

@@ -1,7 +1,8 @@
 """How a device of somebody else's is named, and what is run for a name.
 
-`c:PATH` is a shared library, `program:COMMAND` a program that speaks, and `MODULE:CLASS` a class of
-Python. Behind a `#` stands which of the groups of rules is meant, where it has several.
+`c:PATH` is a shared library, `rust:DIR` a crate of which two builds are run (`rust-debug:DIR` and
+`rust-release:DIR`), `program:COMMAND` a program that speaks, and `MODULE:CLASS` a class of Python.
+Behind a `#` stands which of the groups of rules is meant, where it has several.
 """
 
 import os
@@ -12,12 +13,14 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import NamedTuple
 
+from conformance.adapters import cargo
 from conformance.device import DeviceError
 
 OURS = ("impl", "defect")
 HOST = ("-m", "conformance.adapters.host")
 EXPECTED = (
-    "expected impl, impl:fast, impl:pure, defect:ID, c:LIB.so, program:'COMMAND', or MODULE:CLASS"
+    "expected impl, impl:fast, impl:pure, defect:ID, c:LIB.so, rust:DIR, program:'COMMAND', "
+    "or MODULE:CLASS"
 )
 
 
@@ -48,7 +51,7 @@ def parsed(spec: str) -> Name | None:
     if not found or not target:
         raise DeviceError(f"device {spec!r}: {EXPECTED}")
     target, _, group = target.partition("#")
-    if kind in ("c", "program"):
+    if kind != "class" and kind in COMMANDS:
         return Name(kind, target, group)
     return Name("class", f"{kind}:{target}", group)
 
@@ -80,9 +83,33 @@ def _program(spec: str, target: str) -> Command:
     return Command(tuple(words), hosted=False)
 
 
+def _crate(profile: str) -> Callable[[str, str], Command]:
+    def made(spec: str, target: str) -> Command:
+        return _hosted("c")(spec, str(cargo.built(spec, target, profile)))
+
+    return made
+
+
+def _of_two_builds(spec: str, target: str) -> Command:
+    told = " or ".join(f"{kind}:{target}" for kind in BUILDS["rust"])
+    raise DeviceError(f"device {spec!r}: two builds of it are run; say which: {told}")
+
+
+BUILDS: Mapping[str, tuple[str, ...]] = {"rust": ("rust-debug", "rust-release")}
+"""The kinds that stand for a device in several builds."""
+
+
+def builds(spec: str) -> list[str]:
+    """The names of the builds that a name stands for; the name itself where that is one."""
+    kind, _, target = spec.partition(":")
+    return [f"{build}:{target}" for build in BUILDS.get(kind, (kind,))]
+
+
 COMMANDS: Mapping[str, Callable[[str, str], Command]] = {
     "c": _hosted("c"),
     "class": _hosted("class"),
+    "rust": _of_two_builds,
+    **{f"rust-{profile}": _crate(profile) for profile in cargo.PROFILES},
     "program": _program,
 }
 

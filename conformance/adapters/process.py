@@ -139,7 +139,7 @@ class Process:
             # What it has started may hold its end of the pipe.
             raise DeviceFault(self._end_of_output())
         if time.monotonic() >= until:
-            said = self._tail()
+            said = self.tail()
             self.end()
             raise DeviceFault(f"did not answer within {seconds:.0f} s{said}")
         there = family.members(self.pid, self._mark)
@@ -157,10 +157,10 @@ class Process:
             code = self._popen.wait(0.5)
         except subprocess.TimeoutExpired:
             self.end()
-            return f"closed its end of the pipe and went on running{self._tail()}"
-        return f"{how_ended(code, self.limits)}{self._tail()}"
+            return f"closed its end of the pipe and went on running{self.tail()}"
+        return f"{how_ended(code, self.limits)}{self.tail()}"
 
-    def _tail(self) -> str:
+    def tail(self) -> str:
         """The last line that it wrote to its error output."""
         if self.errors.closed:
             return ""

@@ -132,10 +132,7 @@ class ForeignRecord:
         name = self.errors.get(str(told), told)
         if name in NAMES:
             return NAMES[str(name)]
-        raise DeviceFault(
-            f"answered the code {told}, which is no outcome, and which its table of errors leads "
-            "nowhere"
-        )
+        raise self.link.nowhere(told)
 
     def code(self, status: int) -> str | int:
         """What a status in bulk is called one by one: 0 is success, and with no table ours hold."""
