@@ -143,6 +143,8 @@ pub fn reserve(map: &[Entry], kernel: Entry, excluded: &[Range], bitmaps: u64, l
     -> Result<(Range, Range), u64> { unimplemented!() }
 pub fn write(memory: &mut [u8], address: u64, bytes: u64, prevalidated: bool, guest: &[Range],
     with_terminator: bool, published: bool) -> Result<Range, u64> { unimplemented!() }
+pub fn view(page: &[u8], version: (bool, bool, bool), told: u64)
+    -> Result<(Vec<Range>, Vec<Range>), u64> { unimplemented!() }
 pub fn carve(map: &[Entry], kernel: Range, region: Range, low_pages: u64)
     -> Result<Vec<Range>, u64> {
     let cuts = [kernel, region];
