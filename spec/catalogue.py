@@ -37,6 +37,7 @@ SUBJECTS = (
         bitmap_claims.INVARIANTS,
         bitmap.touched,
         lambda: (*bitmap_lemmas.LEMMAS.found, *bitmap_words.LEMMAS.found),
+        together=True,
     ),
     Subject(
         runs.AREA,
@@ -49,6 +50,7 @@ SUBJECTS = (
         lambda: runs_lemmas.LEMMAS.found,
         runs_claims.plainly,
         runs_claims.EXAMPLES,
+        together=True,
     ),
 )
 

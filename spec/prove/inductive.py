@@ -23,7 +23,7 @@ from spec.prove.obligation import Obligation, Query
 from spec.prove.world import Symbolic, World, record
 from spec.rule import Case, Rule, taken
 from spec.sources import Source, definition
-from spec.terms import Bool, Word, negate, truth
+from spec.terms import Bool, Word, all_of, implies, is_symbolic, negate, truth
 
 SORTS = {
     "p": "spn",
@@ -114,7 +114,8 @@ class Model:
     here of those that are not. fails_closed: cases marked `never` are never taken. best: who is
     asked where one solver is enough: z3 where words are added up. answers: of an outcome, its name,
     where it is not one of `Did`. together: obligations of a rule are asked in one session; where
-    goals are hard, each has an easier time by itself.
+    goals are hard, each has an easier time by itself. apart: of a step and the things that a
+    sentence is about, cases in which it is shown one by one, and then where it is none of them.
     """
 
     id: str
@@ -135,6 +136,7 @@ class Model:
     best: str = "bitwuzla"
     answers: type[IntEnum] | None = None
     together: bool = True
+    apart: Callable[[Any, Any, Mapping[str, Word]], Sequence[Bool]] = lambda _s, _op, _things: ()
 
     def called(self, rule: Rule) -> str:
         """The id of a rule's obligations."""
@@ -204,7 +206,7 @@ def _cell(model: Model, rule: Rule, case: Case, one: Sentence, then: Then) -> Ob
         at = find(now.cases, case.name)
         given = taken(now.cases, case.name)
         said = then(now, at)
-        goals = said if isinstance(said, tuple) else (said,)
+        goals = _apart(model, one, now, said if isinstance(said, tuple) else (said,))
         return Query(now.supposed, goals, given, model.plain(now.state, now.op))
 
     return Obligation(
@@ -217,6 +219,21 @@ def _cell(model: Model, rule: Rule, case: Case, one: Sentence, then: Then) -> Ob
         shares=model.session(model.called(rule)),
         best=model.best,
     )
+
+
+def _apart(model: Model, one: Sentence, now: Situation, goals: Sequence[Bool]) -> Sequence[Bool]:
+    """Each part of each goal in each of a model's cases; the goals as they are if it has none."""
+    cases = model.apart(now.state, now.op, {name: now.things[name] for name in one.about})
+    if not cases:
+        return goals
+    firsts = [all_of(*map(negate, cases[:n]), case) for n, case in enumerate((*cases, True))]
+    parts = [part for goal in goals for part in _parts(goal)]
+    return [implies(first, part) for part in parts for first in firsts]
+
+
+def _parts(goal: Bool) -> Sequence[Bool]:
+    """What all has to hold for a goal to hold."""
+    return goal.children() if is_symbolic(goal) and z3.is_and(goal) else [goal]
 
 
 def _kept(one: Sentence) -> Then:

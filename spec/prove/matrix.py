@@ -22,7 +22,8 @@ class Subject:
     plainly: among the states that show a case to be reached, those that are plain to build.
     examples: a state and operands for a case, by rule and case, that a solver would not find.
     arbitrary: the world's arbitrary page, of the sort that the state's pages are of. assumes: what
-    proofs lean on that name nothing else.
+    proofs lean on that name nothing else. together: the obligations of a case are asked in one
+    session, which takes words and no numbers.
     """
 
     id: str
@@ -37,6 +38,11 @@ class Subject:
     examples: Mapping[tuple[str, str], tuple[Any, Any]] = field(default_factory=dict, hash=False)
     arbitrary: Callable[[World, str], Word] = lambda world, name: world.word(name)
     assumes: tuple[Assumption, ...] = (SERIAL_STEPS,)
+    together: bool = False
+
+    def session(self, rule: Rule, case: Case) -> str:
+        """The name that obligations which are asked in one session share."""
+        return f"{rule.id}.{case.name}" if self.together else ""
 
 
 Situated = tuple[Any, Any, tuple[Case, ...]]
@@ -102,6 +108,8 @@ def step_obligation(subject: Subject, rule: Rule, case: Case, inv: Invariant) ->
         inv.source,
         ask,
         inv.given or subject.assumes,
+        shares=subject.session(rule, case),
+        alone=True,
     )
 
 
@@ -127,7 +135,13 @@ def kept_obligation(
 
     claim = (sentence.__doc__ or "").strip()
     return Obligation(
-        f"{rule.id}.{case.name}/{sentence.__name__}", claim, rule.source, ask, subject.assumes
+        f"{rule.id}.{case.name}/{sentence.__name__}",
+        claim,
+        rule.source,
+        ask,
+        subject.assumes,
+        shares=subject.session(rule, case),
+        alone=True,
     )
 
 
@@ -174,6 +188,8 @@ def reached_obligation(subject: Subject, rule: Rule, case: Case) -> Obligation:
         rule.source,
         ask,
         method="witness",
+        shares=subject.session(rule, case),
+        alone=True,
     )
 
 

@@ -32,10 +32,10 @@ class Query:
 class Obligation:
     """One thing to be shown.
 
-    `ask` writes it in a world. Obligations that share the name of a group suppose the same, but for
-    what is `given`, and are asked in one session (`spec.prove.group`). `method` is `witness` where
-    it is to be shown that `given` can be (then is empty); anything else is to be proved. `best`:
-    who is asked in a session where one solver is enough.
+    `ask` writes it in a world. Obligations that share the name of a group suppose much in common,
+    and are asked in one session (`spec.prove.group`); they are written in one world, but for those
+    that are `alone` in one. `method` is `witness` where it is to be shown that `given` can be (then
+    is empty); anything else is to be proved. `best`: who is asked where one solver is enough.
     """
 
     id: str
@@ -46,6 +46,7 @@ class Obligation:
     method: str = "pointwise"
     shares: str = ""
     best: str = "bitwuzla"
+    alone: bool = False
 
 
 @dataclass

@@ -12,6 +12,7 @@ from concurrent.futures import (
     ProcessPoolExecutor,
     as_completed,
 )
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import cache
 from itertools import groupby
@@ -24,6 +25,7 @@ from spec.catalogue import SUBJECTS, obligations, parts
 from spec.prove.group import prove_group
 from spec.prove.obligation import Cache, Obligation, prove, texts
 from spec.prove.solvers import NAMES, Budget, require
+from spec.prove.translate import Unreadable
 from spec.prove.verdict import Result, Verdict
 
 CHUNK = 8
@@ -135,12 +137,19 @@ def _group_over_seeds(
 
 
 def _over_seeds(obligation: Obligation, effort: Effort, budget: Budget, shared: Cache) -> Result:
-    solvers = sorted(effort.solvers, key=lambda name: effort.first and name != obligation.best)
-    result = prove(obligation, solvers, budget, shared, effort.first)
+    result = _once(obligation, effort, budget, shared)
     for seed in range(1, effort.seeds):
         other = prove(obligation, ("z3",), replace(budget, seed=seed), shared)
         result = _worst_of((result, other))
     return result
+
+
+def _once(obligation: Obligation, effort: Effort, budget: Budget, shared: Cache) -> Result:
+    solvers = sorted(effort.solvers, key=lambda name: effort.first and name != obligation.best)
+    if solvers[0] == "bitwuzla" and (effort.first or len(solvers) == 1):
+        with suppress(Unreadable):
+            return prove_group([obligation], solvers[:1], budget)[0]
+    return prove(obligation, solvers, budget, shared, effort.first)
 
 
 def _worst_of(pair: tuple[Result, Result]) -> Result:

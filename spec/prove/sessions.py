@@ -11,13 +11,14 @@ from typing import Any, Protocol
 import z3
 
 from spec.prove.solvers import LOGIC, Answer, Budget, module
+from spec.prove.translate import Translator
 
 
 class Session(Protocol):
     """One solver that has been told what is supposed."""
 
-    def ask(self, term: Any) -> Answer:
-        """Whether `term` can hold with what is supposed."""
+    def ask(self, term: Any, show: bool = False) -> Answer:
+        """Whether `term` can hold with what is supposed; `show`: with a model, if one is had."""
 
 
 class Texts:
@@ -65,7 +66,7 @@ class Z3Session:
         self.solver.add(*(term.translate(self.context) for term in supposed))
         self.used = 0
 
-    def ask(self, term: Any) -> Answer:
+    def ask(self, term: Any, _show: bool = False) -> Answer:
         """Whether `term` can hold, with a model where it can."""
         self.solver.push()
         self.solver.add(term.translate(self.context))
@@ -88,22 +89,27 @@ def _rlimit(solver: Any) -> int:
 class BitwuzlaSession:
     """bitwuzla."""
 
-    def __init__(self, _supposed: Sequence[Any], texts: Texts, budget: Budget) -> None:
+    def __init__(self, supposed: Sequence[Any], _texts: Texts, budget: Budget) -> None:
         bitwuzla = module("bitwuzla")
         options = bitwuzla.Options()
         options.set(bitwuzla.Option.TIME_LIMIT_PER, budget.seconds * 1000)
         options.set(bitwuzla.Option.SEED, budget.seed + 1)
-        self.parser = bitwuzla.Parser(bitwuzla.TermManager(), options)
-        self.parser.parse(texts.opening, True, False)
-        self.solver = self.parser.bitwuzla()
+        options.set(bitwuzla.Option.PRODUCE_MODELS, True)
+        self.translated = Translator(bitwuzla, bitwuzla.TermManager())
+        self.solver = bitwuzla.Bitwuzla(self.translated.manager, options)
+        for term in supposed:
+            self.solver.assert_formula(self.translated.of(term))
 
-    def ask(self, term: Any) -> Answer:
-        """Whether `term` can hold."""
+    def ask(self, term: Any, show: bool = False) -> Answer:
+        """Whether `term` can hold; with a model where it can and one is to be shown."""
         self.solver.push(1)
-        self.solver.assert_formula(self.parser.parse_term(term.sexpr()))
+        # Where goals differ in a place alone, z3 makes each of them small by itself.
+        self.solver.assert_formula(self.translated.of(z3.simplify(term)))
         said = str(self.solver.check_sat())
+        model = self.translated.model(self.solver) if show and said == "sat" else None
         self.solver.pop(1)
-        return Answer(said if said in ("sat", "unsat") else "unknown: limit reached")
+        word = said if said in ("sat", "unsat") else "unknown: limit reached"
+        return Answer(word, model=model)
 
 
 class Cvc5Session:
@@ -128,7 +134,7 @@ class Cvc5Session:
             said = command.invoke(self.solver, self.symbols).strip() or said
         return said
 
-    def ask(self, term: Any) -> Answer:
+    def ask(self, term: Any, _show: bool = False) -> Answer:
         """Whether `term` can hold."""
         said = self._run(f"(push 1)\n(assert {term.sexpr()})\n(check-sat)\n(pop 1)\n")
         return Answer(said if said in ("sat", "unsat") else f"unknown: {said or 'no answer'}")

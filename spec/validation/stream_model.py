@@ -103,6 +103,13 @@ def runs_are_in_order(s: Any, p: Word, q: Word) -> Bool:
 
 
 @sentence(CITE)
+def no_run_ends_behind_the_last(s: Any, p: Word) -> Bool:
+    """The last run that is read is the one that ends last."""
+    last = s.stop.at(minus(s.seen_runs, 1))
+    return implies(below(p, s.seen_runs), at_most(s.stop.at(p), last))
+
+
+@sentence(CITE)
 def pages_are_counted(s: Any, p: Word) -> Bool:
     """Before a run there are as many pages as in the runs before it."""
     after = plus(s.before.at(p), minus(s.stop.at(p), s.first.at(p)))
@@ -127,12 +134,12 @@ def frames_in_runs_are_claimed(s: Any, p: Word, g: Word) -> Bool:
 @sentence(CITE)
 def frames_between_runs_are_not_claimed(s: Any, p: Word, g: Word) -> Bool:
     """A frame before the first run, between two, or behind the last, is not claimed."""
-    further = plus(p, 1)
+    further, free = plus(p, 1), negate(s.claimed.has(g))
     between = all_of(below(further, s.seen_runs), within(g, s.stop.at(p), s.first.at(further)))
     before = all_of(below(0, s.seen_runs), below(g, s.first.at(0)))
     behind = all_of(below(0, s.seen_runs), at_most(s.stop.at(minus(s.seen_runs, 1)), g))
-    outside = any_of(between, before, behind, s.seen_runs == 0)
-    return implies(outside, negate(s.claimed.has(g)))
+    outside = (between, before, behind, s.seen_runs == 0)
+    return all_of(*(implies(place, free) for place in outside))
 
 
 @sentence(CITE)
@@ -282,12 +289,26 @@ def named(s: Any, op: Any, things: Mapping[str, Word]) -> Mapping[str, Sequence[
     return {"gfn": frames, "spn": runs, "vcpu": []}
 
 
+def apart(s: Any, op: Any, things: Mapping[str, Word]) -> Sequence[Bool]:
+    """Where a step writes to what a sentence speaks of, and where it does not.
+
+    A solver would find out by itself, but goes through sums of 64 bits on the way.
+    """
+    if not hasattr(op, "stop"):
+        return (below(plus(s.run, 1), s.runs),) if hasattr(op, "gfn") else ()
+    if "p" not in things:
+        return ()
+    further = plus(things["p"], 1)
+    return (further == 0, things["p"] == s.seen_runs, further == s.seen_runs)
+
+
 KEPT = (
     before_the_header_nothing_is_read,
     the_counts_fit,
     no_more_is_read_than_is_there,
     runs_are_not_empty,
     runs_are_in_order,
+    no_run_ends_behind_the_last,
     pages_are_counted,
     pages_are_never_too_many,
     frames_in_runs_are_claimed,
@@ -324,4 +345,5 @@ MODEL = Model(
     (CHECKSUM,),
     machine="stream",
     best="z3",
+    apart=apart,
 )

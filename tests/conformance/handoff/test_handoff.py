@@ -87,7 +87,9 @@ class ByNumber(Oracle):
 
 def task(device, tmp_path, only="handoff.*", examples=30, batches=6):
     effort = SimpleNamespace(examples=examples, batches=batches, batch_seconds=60.0)
-    return SimpleNamespace(device=device, effort=effort, seed=0, only=only, traces=tmp_path)
+    return SimpleNamespace(
+        device=device, effort=effort, seed=0, only=only, traces=tmp_path, journal=None
+    )
 
 
 # What conforms
@@ -299,7 +301,8 @@ def test_the_area_has_what_the_suite_asks_of_it():
     assert not AREA.owns("impl")
     assert not AREA.owns("impl:fast")
     assert not AREA.owns("defect:tail_word_lost")
-    assert not AREA.owns("no_such_module:Thing")
+    with pytest.raises(DeviceError, match="could not be started"):
+        AREA.owns("no_such_module:Thing")
 
 
 def test_a_device_of_others_is_owned_if_it_has_the_stages(tmp_path, monkeypatch):
