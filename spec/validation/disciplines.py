@@ -42,9 +42,9 @@ ALL = (
     Discipline("stop-on-unvalidated", "an access to a claimed page not validated stops the SVSM"),
     Discipline("validate-firmware-once", "a page that the launch validated is not validated again"),
     Discipline("mark-the-stream", "a stream is taken only with the mark that was given out for it"),
+    Discipline("never-re-accept", "on TDX no page that is claimed is accepted again", TDX),
     Discipline(
-        "never-re-accept", "what is claimed is not accepted again, whatever ACCEPT says", TDX
+        "fill-what-is-accepted", "on TDX a page is filled though it was accepted before", TDX
     ),
-    Discipline("fill-what-is-accepted", "a page is filled though it was accepted before", TDX),
-    Discipline("attributes-go-first", "the L2 VM's attributes go before a page is given up", TDX),
+    Discipline("attributes-go-first", "on TDX the attributes go before a page is given up", TDX),
 )

@@ -11,7 +11,7 @@ Proves: each run, VMSA and record that is read ends before the checksum begins.
 
 from spec.prove.lemma import Lemmas, must
 from spec.prove.obligation import Query
-from spec.prove.world import World
+from spec.prove.world import World, record
 from spec.sources import decision
 from spec.terms import Bool, Word, at_most, below, plus, shift_left, shift_right, sum_of
 from spec.validation.stream import (
@@ -21,9 +21,12 @@ from spec.validation.stream import (
     MOST_PAGES,
     RECORD_BYTES,
     RUN_BYTES,
+    Reader,
     bytes_of,
-    past_lists,
+    record_at,
     records,
+    run_at,
+    vmsa_at,
 )
 
 LEMMAS = Lemmas("validation.stream")
@@ -95,10 +98,21 @@ def a_count_times_a_size_loses_no_bit(world: World) -> Query:
 @LEMMAS.lemma(CITE)
 def a_place_is_the_sum_of_what_lies_before(world: World) -> Query:
     """Places and lengths on words are the header, the lists and the records, summed up."""
-    runs, vmsas, pages = (world.word(name) for name in ("runs", "vmsas", "pages"))
-    lists = plus(HEADER_BYTES, plus(shift_left(runs, 4), shift_left(vmsas, 3)))
-    whole = plus(plus(lists, records(pages)), CHECKSUM_BYTES)
-    return must([], past_lists(runs, vmsas) == lists, bytes_of(runs, pages, vmsas) == whole)
+    s = record(world, Reader, "s")
+
+    def lists(runs: Word, vmsas: Word) -> Word:
+        return plus(HEADER_BYTES, plus(shift_left(runs, 4), shift_left(vmsas, 3)))
+
+    def whole(pages: Word) -> Word:
+        return plus(lists(s.runs, s.vmsas), records(pages))
+
+    return must(
+        [],
+        run_at(s) == lists(s.seen_runs, 0),
+        vmsa_at(s) == lists(s.runs, s.seen_vmsas),
+        record_at(s) == whole(s.seen_records),
+        bytes_of(s.runs, s.pages, s.vmsas) == plus(whole(s.pages), CHECKSUM_BYTES),
+    )
 
 
 @LEMMAS.lemma(CITE)
