@@ -27,6 +27,7 @@ from conformance.protocol.oracle import told_of
 from conformance.protocol.picture import touched
 from conformance.protocol.words import held, told
 from conformance.report.parts import Frame, Lanes, Sent, Timeline, cut, strip
+from conformance.stream.area import describe as describe_stream
 from conformance.trace import Finding, TraceError
 from spec.catalogue import rules
 from spec.rule import Rule, step
@@ -216,8 +217,15 @@ def _protocol(finding: Finding, path: Path) -> tuple[Frame, ...]:
     return (*made[:-1], Frame(made[-1].title, cut(last), made[-1].picture))
 
 
+def _stream(finding: Finding, path: Path) -> tuple[Frame, ...]:
+    """What a stream is made of, in words: its pieces are a list, of which the odd ones count."""
+    told_ = " ".join(describe_stream(finding, path).split())
+    return (Frame(f"the stream: {finding.rule}.{finding.case}", cut(told_)),)
+
+
 _AREAS: dict[str, Callable[[Finding, Path], tuple[Frame, ...]]] = {
     "": _record,
     "mmio": _mmio,
     "protocol": _protocol,
+    "stream": _stream,
 }
