@@ -5,6 +5,7 @@ all there is. Numbers of a file are looked at before anything is drawn of them.
 """
 
 import itertools
+import re
 from collections import Counter
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -144,6 +145,8 @@ def _handoff(finding: Finding) -> tuple[Frame, ...]:
         Row(name, tuple(Span(one[0], one[1], BAR[sort]) for sort, one in listed))
         for name, listed in handoff_picture.rows_of(call)
     ]
+    if shown := _told_ranges(finding.got):
+        rows.append(Row("device", shown))
     stage = handoff_calls.stage_of(call)
     says = f"the rules: {told_.case}: {told_.answer.name}; expected {finding.expected}"
     return tuple(
@@ -154,6 +157,16 @@ def _handoff(finding: Finding) -> tuple[Frame, ...]:
         )
         for number, row in enumerate(rows, 1)
     )
+
+
+RANGE = re.compile(r"\[0x([0-9a-f]{1,13}), 0x([0-9a-f]{1,13})\)( type [1-9])?")
+
+
+def _told_ranges(said: str) -> tuple[Span, ...]:
+    """The ranges that a device answered, as a finding tells them; none where it told others."""
+    found = (match.groups() for match in RANGE.finditer(said[:MOST_TRACE_BYTES]))
+    spans = (Span(int(a, 16), int(b, 16), "reserved" if kind else "memory") for a, b, kind in found)
+    return tuple(itertools.islice((one for one in spans if one.first < one.stop), MOST_STEPS))
 
 
 # MMIO
