@@ -12,6 +12,7 @@ from typing import Any
 import msgspec
 
 from conformance import bench, conform_report, prove_report, trace, vectors
+from conformance.adapters import journal
 from conformance.audit import kernel_report
 from conformance.audit import report as audit_report
 from conformance.files import write_atomically
@@ -22,6 +23,7 @@ from conformance.known_bad import Kill
 from conformance.mmio import trace as mmio_trace
 from conformance.mmio import vector_files as mmio_vectors
 from conformance.protocol import trace as protocol_trace
+from conformance.stream import trace as stream_trace
 from conformance.vector_file import FLAGS
 from spec.catalogue import rules
 from spec.prove.verdict import Verdict
@@ -43,6 +45,7 @@ FILES: dict[str, type] = {
     handoff_trace.SCHEMA: handoff_trace.HandoffTrace,
     mmio_trace.SCHEMA: mmio_trace.MmioTrace,
     protocol_trace.SCHEMA: protocol_trace.ProtocolTrace,
+    stream_trace.SCHEMA: stream_trace.StreamTrace,
     vectors.SCHEMA: vectors.RecordVectors,
     handoff_vectors.SCHEMA: handoff_vectors.HandoffVectors,
     mmio_vectors.SCHEMA: mmio_vectors.MmioVectors,
@@ -122,11 +125,23 @@ def _strict(shape: Schema) -> Schema:
     return shape
 
 
+def journal_line() -> Schema:
+    """The schema of one line of a journal, whose first line names it."""
+    made, parts = msgspec.json.schema_components((journal.Lines,), ref_template="#/$defs/{name}")
+    for shape in parts.values():
+        if "properties" in shape:
+            _strict(shape)
+    parts["Run"]["properties"]["schema"] = {"const": journal.SCHEMA}
+    identity = f"urn:{journal.SCHEMA.replace('/', ':')}"
+    return {"$schema": DIALECT, "$id": identity, "title": journal.SCHEMA, **made[0], "$defs": parts}
+
+
 def files() -> Iterator[tuple[str, bytes]]:
     """Every schema's file name and bytes."""
-    for name in FILES:
+    for name in (*FILES, journal.SCHEMA):
         stem = name.partition("/")[2].replace("/", "-")
-        text = msgspec.json.encode(schema(name), order="deterministic")
+        made = journal_line() if name == journal.SCHEMA else schema(name)
+        text = msgspec.json.encode(made, order="deterministic")
         yield f"{stem}.json", msgspec.json.format(text, indent=1) + b"\n"
 
 

@@ -146,17 +146,20 @@ def called(path: Path) -> Mmio:
     return Mmio(head, tuple(made))
 
 
-def head_of(rule: Rule, case: str, device: str, made_by: str, seed: int, asked: str) -> Head:
-    """The head of a text about a rule's case."""
+def head_of(
+    rule: Rule, case: str, device: str, made_by: str, seed: int, asked: str, named: str = ""
+) -> Head:
+    """The head of a text about a rule's case. named: the rule's id in reports, if another."""
+    shown = named or rule.id
     digest = hashlib.sha256(asked.encode("utf-8", "backslashreplace")).hexdigest()[:8]
     claim = " ".join(rule.claim.split())
     lines = (
-        f"{rule.id}.{case}: {claim}",
+        f"{shown}.{case}: {claim}",
         f"Source: {rule.source}",
         f"Once seen on {device} (made by {made_by}, seed {seed}).",
-        f"What is said of it: svsm-conformance explain {rule.id}",
+        f"What is said of it: svsm-conformance explain {shown}",
     )
-    return Head(f"{rule.name}_{case}_{digest}", rule.id, case, tuple(map(comment, lines)))
+    return Head(f"{rule.name}_{case}_{digest}", shown, case, tuple(map(comment, lines)))
 
 
 def comment(text: str) -> str:

@@ -9,6 +9,7 @@ from typing import Any
 from conformance.areas import area_with
 from conformance.codec import CodecError
 from conformance.conform_report import ConformReport, DeviceReport, Difference
+from conformance.emit.emit import ALONE
 from conformance.handoff.doors import names
 from conformance.picture import at_stake
 from conformance.report.frames import NoPicture, frames
@@ -105,7 +106,7 @@ def _one(device: DeviceReport, difference: Difference, beside: Path) -> Shown:
         stake,
         difference.trace,
         f"{replay} --device {quote(device.twin_note or device.device)}",
-        f"{replay} --emit {'python' if area and area.id == 'protocol' else 'rust'}",
+        f"{replay} --emit {'python' if area and area.id in ALONE else 'rust'}",
         drawn,
         note,
     )

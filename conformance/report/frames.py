@@ -5,6 +5,7 @@ all there is. Numbers of a file are looked at before anything is drawn of them.
 """
 
 import itertools
+import re
 from collections import Counter
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -27,6 +28,7 @@ from conformance.protocol.oracle import told_of
 from conformance.protocol.picture import touched
 from conformance.protocol.words import held, told
 from conformance.report.parts import Frame, Lanes, Sent, Timeline, cut, strip
+from conformance.stream.area import describe as describe_stream
 from conformance.trace import Finding, TraceError
 from spec.catalogue import rules
 from spec.rule import Rule, step
@@ -143,6 +145,8 @@ def _handoff(finding: Finding) -> tuple[Frame, ...]:
         Row(name, tuple(Span(one[0], one[1], BAR[sort]) for sort, one in listed))
         for name, listed in handoff_picture.rows_of(call)
     ]
+    if shown := _told_ranges(finding.got):
+        rows.append(Row("device", shown))
     stage = handoff_calls.stage_of(call)
     says = f"the rules: {told_.case}: {told_.answer.name}; expected {finding.expected}"
     return tuple(
@@ -153,6 +157,16 @@ def _handoff(finding: Finding) -> tuple[Frame, ...]:
         )
         for number, row in enumerate(rows, 1)
     )
+
+
+RANGE = re.compile(r"\[0x([0-9a-f]{1,13}), 0x([0-9a-f]{1,13})\)( type [1-9])?")
+
+
+def _told_ranges(said: str) -> tuple[Span, ...]:
+    """The ranges that a device answered, as a finding tells them; none where it told others."""
+    found = (match.groups() for match in RANGE.finditer(said[:MOST_TRACE_BYTES]))
+    spans = (Span(int(a, 16), int(b, 16), "reserved" if kind else "memory") for a, b, kind in found)
+    return tuple(itertools.islice((one for one in spans if one.first < one.stop), MOST_STEPS))
 
 
 # MMIO
@@ -216,8 +230,15 @@ def _protocol(finding: Finding, path: Path) -> tuple[Frame, ...]:
     return (*made[:-1], Frame(made[-1].title, cut(last), made[-1].picture))
 
 
+def _stream(finding: Finding, path: Path) -> tuple[Frame, ...]:
+    """What a stream is made of, in words: its pieces are a list, of which the odd ones count."""
+    told_ = " ".join(describe_stream(finding, path).split())
+    return (Frame(f"the stream: {finding.rule}.{finding.case}", cut(told_)),)
+
+
 _AREAS: dict[str, Callable[[Finding, Path], tuple[Frame, ...]]] = {
     "": _record,
     "mmio": _mmio,
     "protocol": _protocol,
+    "stream": _stream,
 }

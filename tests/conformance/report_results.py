@@ -23,6 +23,7 @@ BAD = {
     "defect:two_halves": "mmio.read*",
     "defect:tail_lost": "handoff.carve",
     "defect:validated_twice": "validation.pvalidate.e*",
+    "defect:stream_of_another_mark": "*",
 }
 """A known-bad variant of each area, and the rules beside which it is run."""
 

@@ -205,7 +205,7 @@ def test_vectors_are_filled_and_checked(tmp_path):
     assert again.returncode == 0
     one, two = ({f.name: f.read_bytes() for f in (tmp_path / d).glob("*.json")} for d in ("v", "w"))
     assert one == two
-    assert len(one) == 49
+    assert {"validation.bitmap.claim_4k.json", "handoff.carve.json", "mmio.read.json"} <= set(one)
     assert run("vectors", "check", tmp_path / "v", "--device", "impl:pure").returncode == 0
     bad = run("vectors", "check", tmp_path / "v", "--device", "defect:query_is_inverted")
     assert bad.returncode == 1

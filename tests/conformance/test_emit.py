@@ -8,9 +8,11 @@ from pathlib import Path
 import msgspec
 import pytest
 from emit_modules import RUST, C
+from report_results import TINY
 
 from conformance.adapters import header
-from conformance.areas import area_replaying
+from conformance.area import Task
+from conformance.areas import area_of, area_replaying
 from conformance.builtin import BUILTIN_POLICY
 from conformance.emit.emit import emitted
 from conformance.emit.script import EmitError, comment
@@ -148,6 +150,24 @@ def test_python_of_an_svsm_replays_its_trace(broken, tmp_path):
     device = f"defect:{defect}" if broken else None
     ran = ran_by_pytest(tmp_path, emitted(path, "python", device))
     assert ran.returncode == int(broken), ran.stdout
+
+
+def of_stream(folder, defect="stream_of_another_mark"):
+    """The trace that a known-bad reader of streams leaves."""
+    device = f"defect:{defect}"
+    task = Task(device, TINY, 0, "*", folder)
+    (found, *_) = area_of(device).run(task).differences
+    return Path(found.trace)
+
+
+@pytest.mark.parametrize("broken", [False, True])
+def test_python_of_a_stream_replays_it(broken, tmp_path):
+    path = of_stream(tmp_path)
+    text = emitted(path, "python", None if broken else "impl:stream")
+    ran = ran_by_pytest(tmp_path, text)
+    assert ran.returncode == int(broken), ran.stdout
+    with pytest.raises(EmitError, match="python alone"):
+        emitted(path, "rust")
 
 
 @pytest.mark.parametrize("language", ["rust", "c"])

@@ -5,6 +5,7 @@ import json
 import shutil
 import subprocess
 import sys
+from collections import Counter
 from importlib.resources import files
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from report_results import bad_devices, bench, conforming, kill, map_file, of_ea
 from conformance import bench as benches
 from conformance import schema as schemas
 from conformance import vectors
+from conformance.adapters import journal
 from conformance.builtin import BUILTIN_POLICY, RUNS_POLICY
 from conformance.handoff import vector_files as handoff_vectors
 from conformance.mmio import vector_files as mmio_vectors
@@ -97,7 +99,31 @@ def test_published_schemas_are_those_of_the_types():
     assert schemas.main(["--check", str(PUBLISHED)]) == 0
 
 
-@pytest.mark.parametrize("name", FILES)
+def test_each_line_of_a_journal_keeps_to_its_schema(tmp_path):
+    path = tmp_path / "run.jsonl"
+    (device, *_) = bad_devices().devices
+    (one, *_) = device.differences
+    run = journal.Run(
+        devices=["c:x.so"], profile="quick", seed=0, only="*", seconds=None, traces="t"
+    )
+    journal.begin(path, run)
+    wrote = journal.Journal(path, "c:x.so")
+    wrote.ahead({"batch": 3})
+    wrote.seen("walk", one.finding)
+    wrote.found(one)
+    wrote.done(Counter({("a.rule", "a_case"): 2}), 7, 0.5)
+    wrote.reported(device)
+    wrote.given_up("it hangs")
+    lines = [json.loads(line) for line in path.read_bytes().splitlines()]
+    assert len({line["is"] for line in lines}) == len(lines) == 7
+    check = jsonschema.Draft202012Validator(published(journal.SCHEMA))
+    for line in lines:
+        check.validate(line)
+        assert list(check.iter_errors({**line, "surprise": 1}))
+    assert list(check.iter_errors({**lines[0], "schema": "svsm-conformance/journal/9"}))
+
+
+@pytest.mark.parametrize("name", [*FILES, journal.SCHEMA])
 def test_schema_is_a_schema_and_says_its_name(name):
     found = published(name)
     jsonschema.Draft202012Validator.check_schema(found)

@@ -225,7 +225,7 @@ def test_divergence_without_its_trace_is_told_all_the_same(tmp_path):
     path = tmp_path / "conform.json"
     path.write_text(json.dumps(plain))
     page = pages.page(read([path]), tmp_path).decode()
-    assert page.count("is not there: only its last step") == 4
+    assert page.count("is not there: only its last step") == 5
     assert page.count('class="strip"') >= 2
 
 
