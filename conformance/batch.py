@@ -83,15 +83,23 @@ class Batch:
 
 
 def make_batch(
-    rng: np.random.Generator, rules: Sequence[Rule], shape: tuple[int, int], policy: Policy
+    rng: np.random.Generator,
+    rules: Sequence[Rule],
+    shape: tuple[int, int],
+    policy: Policy,
+    each: bool = False,
 ) -> Batch:
-    """Draw a batch and run the rules on it."""
+    """Draw a batch and run the rules on it.
+
+    each: every rule is among its steps, if there are enough.
+    """
     rules = [rule for rule in rules if rule.name in OPCODES]
     start = draw_start(rng, *shape, policy)
     state, chosen, ops, done = start, [], [], []
     seen: dict[type, Drawn] = {}
+    listed = list(rng.permutation(len(rules))) if each else []
     for _ in range(STEPS):
-        rule = rules[int(rng.integers(len(rules)))]
+        rule = rules[int(listed.pop() if listed else rng.integers(len(rules)))]
         drawn = seen[rule.operands] = draw_op(rng, rule, state, seen.get(rule.operands))
         result = lane_step(rule, state, drawn.op)
         chosen.append(rule)

@@ -4,7 +4,9 @@ A crash takes only that process down. The step that caused it is looked for afte
 processes, among the doors: halves of them are tried until one step is left.
 """
 
+import ctypes
 import multiprocessing
+import os
 import signal
 from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
@@ -18,6 +20,7 @@ from conformance.trace import Finding, Trace, decoded, judge
 from spec.rule import step
 from spec.validation.bitmap import Policy
 
+PR_SET_PDEATHSIG = 1
 # What one replay, or the doors of one rule after another, may take at the most.
 DOORS_SECONDS, REPLAY_SECONDS = 60.0, 120.0
 
@@ -34,7 +37,7 @@ def in_child(function: Callable[..., Any], *arguments: Any, seconds: float | Non
     Raises: DeviceCrash where the process died or was killed; else whatever the function raises.
     """
     context = multiprocessing.get_context("spawn")
-    pool = ProcessPoolExecutor(1, mp_context=context)
+    pool = ProcessPoolExecutor(1, context, _outlived_by_none, (os.getpid(),))
     answered = False
     try:
         pending = pool.submit(function, *arguments)
@@ -51,6 +54,13 @@ def in_child(function: Callable[..., Any], *arguments: Any, seconds: float | Non
     finally:
         # A process that has answered ends at once; one that hangs is not waited for.
         pool.shutdown(wait=answered, cancel_futures=True)
+
+
+def _outlived_by_none(parent: int) -> None:
+    """This process is killed when the thread that started it is no more."""
+    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+    if os.getppid() != parent:
+        os._exit(1)
 
 
 def _how(child: Any) -> str:

@@ -83,7 +83,7 @@ EXPORTED void svsm_loop(const struct svsm_record *r, void *self, uint64_t lanes,
         uint64_t *from = starts + lane * (3 + width);
         struct svsm_state start = {from[0], from[1], from[2], from + 3, width};
         const struct svsm_step *its = ops + lane * steps;
-        uint64_t *held = words + lane * steps * room;
+        uint64_t *held = words + lane * room;
         struct svsm_answer *told = answers + lane * steps;
         uint64_t *row = shown + lane * steps * (2 + width);
 

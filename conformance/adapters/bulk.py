@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from conformance.adapters import compiled
 from conformance.adapters.record import ForeignRecord
 from conformance.adapters.sheet import Sheet, of_batch
 from conformance.adapters.wire import Laned, Lanes
@@ -40,8 +41,13 @@ def drawing(rules: Sequence[Rule], device: ForeignRecord) -> MakeSheet:
     mine = [rule for rule in rules if rule.id in device.claims and rule.name in OPCODES]
 
     def made(seed: int, number: int) -> Sheet:
+        # The first is by the rules on arrays, which need no compiler and so no time for it; every
+        # rule is in it, so that what is plainly wrong shows at once.
+        sheet = compiled.drawn(device.policy, mine, seed, number) if number else None
+        if sheet is not None:
+            return sheet
         rng = np.random.Generator(np.random.PCG64([seed, number]))
-        return of_batch(make_batch(rng, mine, shape_of(number), device.policy))
+        return of_batch(make_batch(rng, mine, shape_of(number), device.policy, each=not number))
 
     return made
 
@@ -69,12 +75,15 @@ def _at_once(device: ForeignRecord, sheet: Sheet) -> Compared:
         first = _reached(device, sheet)
         others = (lane for lane in range(sheet.lanes) if lane != first)
         return np.zeros(sheet.lanes, bool), [first, *others], str(fault)
-    outcomes = _outcomes(device, answers[:, :, 0].view(np.int64))
-    accepted = sheet.outcomes == 0
-    wrong = np.any(outcomes != sheet.outcomes, axis=1)
-    wrong |= np.any(accepted & (answers[:, :, 1] != sheet.values), axis=1)
-    wrong |= np.any(words != sheet.after, axis=1)
-    wrong |= np.any(shown != sheet.shown, axis=(1, 2))
+    codes, means = _codes(device, answers[:, :, 0])
+    wrong = compiled.wrong_lanes(sheet, codes, means, answers, words, shown)
+    if wrong is None:
+        outcomes = means[np.searchsorted(codes, answers[:, :, 0].view(np.int64))]
+        accepted = sheet.outcomes == 0
+        wrong = np.any(outcomes != sheet.outcomes, axis=1)
+        wrong |= np.any(accepted & (answers[:, :, 1] != sheet.values), axis=1)
+        wrong |= np.any(words != sheet.after, axis=1)
+        wrong |= np.any(shown != sheet.shown, axis=(1, 2))
     said = "something else" if wrong.any() else ""
     return ~wrong, np.flatnonzero(wrong)[:1].tolist(), said
 
@@ -107,7 +116,7 @@ def _asked(device: ForeignRecord, sheet: Sheet) -> tuple[Array, Array, Array]:
         shown = held[cut[5] : cut[6]]
     return (
         answers.reshape(lanes, STEPS, 2),
-        words.reshape(lanes, STEPS * room),
+        words.reshape(lanes, room),
         shown.reshape(lanes, STEPS, 2 + width),
     )
 
@@ -120,17 +129,16 @@ def _reached(device: ForeignRecord, sheet: Sheet) -> int:
     return min(int(held[0]), sheet.lanes - 1)
 
 
-def _outcomes(device: ForeignRecord, statuses: Array) -> Array:
-    """The rules' outcomes for a device's codes; -1 for one that means nothing."""
-    codes = np.unique(statuses)
+def _codes(device: ForeignRecord, statuses: Array) -> tuple[Array, Array]:
+    """The codes that a device answered, in order, and the rules' outcomes; -1 of none."""
+    codes = np.unique(statuses.view(np.int64))
     means = []
     for code in codes.tolist():
         try:
             means.append(device.outcome(device.code(code)))
         except DeviceFault:
             means.append(-1)
-    found: Array = np.array(means, np.int64)[np.searchsorted(codes, statuses)]
-    return found
+    return codes, np.array(means, np.int64)
 
 
 def _one_by_one(device: ForeignRecord, sheet: Sheet) -> Compared:

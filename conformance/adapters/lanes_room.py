@@ -27,7 +27,7 @@ def places(lanes: int, steps: int, width: int, room: int) -> Places:
         DONE_WORDS,
         lanes * (3 + width),
         lanes * steps * 4,
-        lanes * steps * room,
+        lanes * room,
         lanes * steps * 2,
         lanes * steps * (2 + width),
     )

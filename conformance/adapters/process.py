@@ -107,6 +107,7 @@ class Process:
         """
         left = memoryview(data)
         until = time.monotonic() + seconds
+        look = time.monotonic() + SLICE_SECONDS
         try:
             while True:
                 if not left:
@@ -123,8 +124,9 @@ class Process:
                     reader.feed(got)
                 elif writable:
                     left = left[os.write(self._in, left[: 1 << 16]) :]
-                else:
+                if not (readable or writable) or time.monotonic() > look:
                     self._look(until, seconds)
+                    look = time.monotonic() + SLICE_SECONDS
         except BrokenPipeError as error:
             raise DeviceFault(self._end_of_output()) from error
         except WireError as error:

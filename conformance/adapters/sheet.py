@@ -26,7 +26,8 @@ class Sheet:
 
     starts: base, pages, most_runs and the words. ops: as in `struct svsm_step`, for each step.
     words: what exports and imports find. outcomes, values, after, shown: what the rules say of each
-    step, of the words, and of the state behind it. cases: the place of the case taken.
+    step, of the words, and of the state behind it. cases: the place of the case taken. in_c: the
+    rules were compiled.
     """
 
     policy: Policy
@@ -39,6 +40,7 @@ class Sheet:
     after: Array
     shown: Array
     cases: Array
+    in_c: bool = False
 
     @property
     def lanes(self) -> int:
@@ -52,8 +54,8 @@ class Sheet:
 
     @property
     def room(self) -> int:
-        """How many words a step has for its exports and imports."""
-        return int(self.words.shape[1]) // STEPS
+        """How many words a trace has for its exports and imports."""
+        return int(self.words.shape[1])
 
     @property
     def places(self) -> Places:

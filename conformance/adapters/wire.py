@@ -64,8 +64,8 @@ class Lanes(Message, frozen=True, tag="lanes"):
     """Many traces of equal length at once, as words of 64 bits, little-endian.
 
     starts: for each trace base, pages, most_runs and `width` words. ops: for each step four words
-    as in `struct svsm_step`. words: `room` for each step, which exports and imports read and write.
-    Where they are in memory that is shared, there are none of these here.
+    as in `struct svsm_step`. words: `room` for each trace, which exports and imports read and
+    write. Where they are in memory that is shared, there are none of these here.
     """
 
     group: str
@@ -233,6 +233,7 @@ class Reader:
     def __init__(self, kinds: Any, binary: bool = False) -> None:
         self.binary = binary
         self._held = bytearray()
+        self._searched = 0
         self._lines = msgspec.json.Decoder(kinds)
         self._blocks = msgspec.msgpack.Decoder(kinds)
 
@@ -259,7 +260,8 @@ class Reader:
             raise WireError(f"said {shortened(cut)}, which is no message: {error}") from error
 
     def _line(self) -> bytes | None:
-        place = self._held.find(b"\n")
+        place = self._held.find(b"\n", self._searched)
+        self._searched = len(self._held)
         return None if place < 0 else self._taken(0, place, place + 1)
 
     def _block(self) -> bytes | None:
@@ -274,6 +276,7 @@ class Reader:
     def _taken(self, first: int, stop: int, past: int) -> bytes:
         cut = bytes(self._held[first:stop])
         del self._held[:past]
+        self._searched = 0
         return cut
 
 

@@ -1,6 +1,9 @@
 """Libraries compiled for a test, from sources beside it, with what is wrong said by macros."""
 
+import os
 import subprocess
+import uuid
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -26,3 +29,21 @@ def compiled(tmp_path_factory):
         return made[key]
 
     return build
+
+
+@pytest.fixture
+def left_running(monkeypatch):
+    """What tells the processes of devices that this test has started and that are still there."""
+    name = f"SVSM_TEST={uuid.uuid4().hex}"
+    monkeypatch.setenv(*name.split("="))
+
+    def look():
+        there = set()
+        for one in Path("/proc").iterdir():
+            with suppress(OSError):
+                held = (one / "environ").read_bytes()
+                if name.encode() in held and int(one.name) != os.getpid():
+                    there.add(int(one.name))
+        return there
+
+    return look

@@ -1,4 +1,7 @@
-/* A bitmap of one byte a page: slow and obvious. What is wrong with a copy is said by macros. */
+/*
+ * A bitmap of one byte a page, slow and obvious, or with WORDS one of a bit a page. What is wrong
+ * with a copy is said by macros.
+ */
 #include <stdlib.h>
 #include <string.h>
 
@@ -16,6 +19,9 @@
 #ifndef CLAIM_2M
 #define CLAIM_2M claim_2m
 #endif
+#ifndef RUN
+#define RUN NULL
+#endif
 #ifndef ALREADY
 #define ALREADY SVSM_ALREADY_CLAIMED
 #endif
@@ -23,10 +29,11 @@
 #define MOST (1u << 28)
 #define TOP (1ull << 52)
 
-struct flat {
-    uint64_t base, pages;
-    uint8_t *is;
-};
+#ifdef WORDS
+#include "flat_words.h"
+#else
+#include "flat_bytes.h"
+#endif
 
 static void *make(void) { return calloc(1, sizeof(struct flat)); }
 
@@ -34,34 +41,6 @@ static void drop(void *self)
 {
     free(((struct flat *)self)->is);
     free(self);
-}
-
-static void track(struct flat *f, uint64_t base, uint64_t pages)
-{
-    f->is = realloc(f->is, pages ? pages : 1);
-    f->base = base;
-    f->pages = pages;
-}
-
-static void load(void *self, const struct svsm_state *s)
-{
-    struct flat *f = self;
-    track(f, s->base, s->pages);
-    for (uint64_t p = 0; p < s->pages; p++)
-        f->is[p] = s->words[p / 64] >> p % 64 & 1;
-}
-
-static void observe(void *self, struct svsm_state *s)
-{
-    struct flat *f = self;
-    s->base = f->base;
-    s->pages = f->pages;
-    for (uint64_t w = 0; w < (f->pages + 63) / 64 && w < s->room; w++) {
-        uint64_t word = 0;
-        for (uint64_t b = 0; b < 64 && 64 * w + b < f->pages; b++)
-            word |= (uint64_t)f->is[64 * w + b] << b;
-        s->words[w] = word;
-    }
 }
 
 static svsm_status create(void *self, uint64_t base, uint64_t pages, bool claimed, uint64_t *bytes)
@@ -77,7 +56,7 @@ static svsm_status create(void *self, uint64_t base, uint64_t pages, bool claime
     if (pages > MOST)
         return SVSM_OVER_CAP;
     track(self, base, pages);
-    memset(((struct flat *)self)->is, claimed, pages);
+    set(self, 0, pages, claimed);
     *bytes = (pages + 63) / 64 * 8;
     return SVSM_OK;
 }
@@ -85,16 +64,8 @@ static svsm_status create(void *self, uint64_t base, uint64_t pages, bool claime
 static svsm_status fill(void *self, bool claimed)
 {
     struct flat *f = self;
-    memset(f->is, claimed, f->pages);
+    set(f, 0, f->pages, claimed);
     return SVSM_OK;
-}
-
-static uint64_t held(struct flat *f, uint64_t first, uint64_t stop)
-{
-    uint64_t n = 0;
-    for (uint64_t p = first; p < stop; p++)
-        n += f->is[p];
-    return n;
 }
 
 static svsm_status page(struct flat *f, uint64_t gpa, uint64_t size, uint64_t *first)
@@ -117,7 +88,7 @@ static svsm_status change(struct flat *f, uint64_t first, uint64_t stop, int to,
         return to ? ALREADY : SVSM_NOT_CLAIMED;
     if (n != 0 && n != stop - first)
         return mixed;
-    memset(f->is + first, to, STOP(stop) - first);
+    set(f, first, STOP(stop), to);
     return SVSM_OK;
 }
 
@@ -165,7 +136,7 @@ static svsm_status query(void *self, uint64_t gpa, uint64_t *claimed)
     uint64_t first;
     svsm_status s = page(self, gpa, 4096, &first);
     if (!s)
-        *claimed = ((struct flat *)self)->is[first];
+        *claimed = is(self, first);
     return s;
 }
 
@@ -194,7 +165,7 @@ static svsm_status first_unclaimed(void *self, uint64_t first, uint64_t stop, ui
     if (s)
         return s;
     for (uint64_t p = first; p < stop; p++)
-        if (!f->is[p]) {
+        if (!is(f, p)) {
             *gpa = f->base + 4096 * p;
             return SVSM_OK;
         }
@@ -258,6 +229,7 @@ static const struct svsm_record record = {
     .first_unclaimed = first_unclaimed,
     .export_words = export_words,
     .import_words = import_words,
+    .run = RUN,
 };
 
 static const struct svsm_library library = {.name = "flat", .claims = claims, .bitmap = &record};

@@ -3,57 +3,14 @@
 import os
 import signal
 import time
-import uuid
 from collections import Counter
-from contextlib import suppress
-from pathlib import Path
 
 import pytest
+from traces import FEW, traces
 
 from conformance.adapters import found
-from conformance.adapters.family import MARK
 from conformance.adapters.link import GivenUp
-from conformance.adapters.process import Limits
 from conformance.trace import judge
-from spec.catalogue import rules
-from spec.pages import ListedPages
-from spec.validation.bitmap import At, Between, Bitmap
-
-START = 0x10_0000
-FEW = Limits(answer_seconds=2.0, resident=256 << 20, processes=16)
-
-
-@pytest.fixture
-def left_running(monkeypatch):
-    """What tells the processes of devices that this test has started and that are still there."""
-    name = f"SVSM_TEST={uuid.uuid4().hex}"
-    monkeypatch.setenv(*name.split("="))
-
-    def look():
-        there = set()
-        for one in Path("/proc").iterdir():
-            with suppress(OSError):
-                held = (one / "environ").read_bytes()
-                if MARK.encode() in held and name.encode() in held:
-                    there.add(int(one.name))
-        return there
-
-    return look
-
-
-def traces(policy):
-    """A start, and three steps of which the second claims 100 pages."""
-    named = {
-        rule.name: rule for rule in rules().values() if rule.id.startswith("validation.bitmap")
-    }
-    start = Bitmap(policy, START, 200, ListedPages())
-    steps = [
-        (named["claim_4k"], At(START)),
-        (named["claim_range"], Between(START + 0x1000, START + 0x1000 * 101)),
-        (named["query"], At(START)),
-    ]
-    return start, steps
-
 
 MISDEEDS = {
     "crash": ("*(volatile int *)8 = 1", "died of SIGSEGV"),
