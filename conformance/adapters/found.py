@@ -6,6 +6,7 @@ from functools import cache
 from conformance.adapters import names
 from conformance.adapters.handoff import ForeignHandoff
 from conformance.adapters.link import Link
+from conformance.adapters.mmio import ForeignMmio
 from conformance.adapters.record import ForeignRecord
 from conformance.adapters.wire import Greeting
 from conformance.device import DeviceError
@@ -98,12 +99,28 @@ def group(spec: str) -> str:
     return found[0] if found else "bitmap"
 
 
+def belongs(spec: str, wanted: str) -> bool:
+    """Whether a foreign device is for a group; whoever is to start it tells what is wrong."""
+    try:
+        return is_foreign(spec) and group(spec) == wanted
+    except DeviceError:
+        return False
+
+
 def handoff(spec: str) -> ForeignHandoff:
     """The implementation of the handoff with a name, in a process of its own.
 
     Raises: DeviceError where it is none.
     """
     return ForeignHandoff(_link(spec, "handoff"))
+
+
+def mmio(spec: str) -> ForeignMmio:
+    """The implementation of MMIO with a name, in a process of its own.
+
+    Raises: DeviceError where it is none.
+    """
+    return ForeignMmio(_link(spec, "mmio"))
 
 
 def _link(spec: str, wanted: str) -> Link:

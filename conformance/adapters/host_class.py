@@ -1,24 +1,30 @@
 """Somebody's class of Python behind messages; see `conformance.adapters.host`.
 
 Whatever it raises is told with the step at which it did. Which rules it is for, its members tell: a
-record of pages, or the stages of the handoff.
+record of pages, the stages of the handoff, or MMIO.
 """
 
 import sys
+from dataclasses import replace
 from importlib import import_module
 from typing import Any
 
 from conformance.adapters.host import Pipe, Serve
+from conformance.adapters.host_machine import Bus, asking
 from conformance.adapters.wire import (
     VERSION,
     Answer,
+    Call,
+    Called,
     Choices,
     Greeting,
+    Machine,
     Message,
     Play,
     Played,
     Stage,
     Staged,
+    Started,
     State,
 )
 from conformance.codec import decode
@@ -38,7 +44,7 @@ Failed = DeviceFault
 NAMES = {int(outcome): outcome.name for outcome in Outcome}
 
 
-def opened(target: str, _pipe: Pipe) -> tuple[Greeting, Serve]:
+def opened(target: str, pipe: Pipe) -> tuple[Greeting, Serve]:
     """A class's greeting, and what answers for one made of it.
 
     Raises: NotUsable.
@@ -53,7 +59,9 @@ def opened(target: str, _pipe: Pipe) -> tuple[Greeting, Serve]:
         said = " ".join(f"{type(error).__name__}: {error}".split())
         raise NotUsable(f"could not be started: {said}") from error
     claims = _claims(made)
-    return _stages(made, claims) if hasattr(made, "carve") else _record(made, claims)
+    if hasattr(made, "carve"):
+        return _stages(made, claims)
+    return _machines(made, claims, pipe) if hasattr(made, "start") else _record(made, claims)
 
 
 def _claims(made: Any) -> list[str]:
@@ -132,3 +140,64 @@ def _staged(made: Any, told: Any) -> Message:
     call: Call = msgspec.convert(told, Call)
     name, value = ask(made, call)
     return Staged(name, value)
+
+
+# MMIO
+
+
+def _machines(made: Any, claims: list[str], pipe: Pipe) -> tuple[Greeting, Serve]:
+    from conformance.mmio.world import SETTINGS, Setting
+    from spec.mmio.state import Answer as Refusals
+
+    if not hasattr(made, "backends"):
+        raise NotUsable("has no backends; see conformance/mmio/device.py")
+    settings = {s.backend: s for s in SETTINGS if not s.trapped}
+    names = {-int(answer): answer.name for answer in Refusals}
+    there: dict[int, Any] = {}
+    ask = asking(pipe)
+
+    def begun(asked: Machine) -> Message:
+        like = settings[asked.backend].machine
+        machine = replace(
+            like, limit=asked.limit, buffer=asked.buffer_gpa, shared_bit=asked.shared_bit
+        )
+        there[asked.number] = _safely(made.start, Setting(asked.backend, machine), Bus(ask, asked))
+        return Started()
+
+    def called(asked: Call) -> Message:
+        if asked.number not in there:
+            raise DeviceFault(f"there is no machine {asked.number}")
+        machine = there[asked.number]
+        got = _safely(getattr(machine, asked.name), *asked.arguments)
+        open_ = [(slot, *told) for slot, told in _safely(machine.slots).items()]
+        if isinstance(got, bytes | bytearray):
+            return Called("OK", open_, bytes(got))
+        if isinstance(got, bool) or not isinstance(got, int):
+            raise DeviceFault(
+                f"{asked.name} answered {got!r:.60}, which is neither number nor bytes"
+            )
+        return Called("OK", open_, got) if got >= 0 else Called(names.get(got, got), open_)
+
+    def answer(asked: Any) -> Message:
+        match asked:
+            case Machine():
+                return begun(asked)
+            case Call():
+                return called(asked)
+        raise DeviceFault(f"MMIO is not asked {type(asked).__name__}")
+
+    backends = sorted(set(made.backends) & set(settings))
+    greeting = Greeting(VERSION, str(made.name), claims, backends=backends, binary=True)
+    return greeting, answer
+
+
+def _safely(function: Any, *arguments: Any) -> Any:
+    """What somebody's function answers.
+
+    Raises: DeviceFault where it raises anything.
+    """
+    try:
+        return function(*arguments)
+    except Exception as error:
+        said = f"{getattr(function, '__name__', 'a call')} raised {type(error).__name__}: {error}"
+        raise DeviceFault(said) from error

@@ -5,18 +5,28 @@ from pathlib import Path
 from typing import Any
 
 from conformance.adapters.host import Pipe, Serve
+from conformance.adapters.host_machine import Machines, NoMachine, asking
 from conformance.adapters.lanes_room import Room
 from conformance.adapters.library import Library, NoLibrary
 from conformance.adapters.library_handoff import WroteBeyond, staged
 from conformance.adapters.library_record import CouldNotMake, Record
-from conformance.adapters.wire import Greeting, Lanes, Message, Play, Stage
+from conformance.adapters.wire import (
+    Call,
+    Greeting,
+    Lanes,
+    Machine,
+    Message,
+    Play,
+    Stage,
+    Started,
+)
 
-NotUsable, Failed = NoLibrary, (CouldNotMake, WroteBeyond)
+NotUsable, Failed = NoLibrary, (CouldNotMake, WroteBeyond, NoMachine)
 ROOM = "SVSM_CONFORMANCE_ROOM"
 """The variable that tells the descriptor of the shared memory."""
 
 
-def opened(target: str, _pipe: Pipe) -> tuple[Greeting, Serve]:
+def opened(target: str, pipe: Pipe) -> tuple[Greeting, Serve]:
     """A library's greeting, and what answers for it.
 
     Raises: NoLibrary.
@@ -25,6 +35,13 @@ def opened(target: str, _pipe: Pipe) -> tuple[Greeting, Serve]:
     records: dict[str, Record] = {}
     shared = os.environ.get(ROOM)
     room = Room(int(shared) if shared else None)
+
+    machines: list[Machines] = []
+
+    def machine() -> Machines:
+        if not machines:
+            machines.append(Machines(library, asking(pipe)))
+        return machines[0]
 
     def record(group: str) -> Record:
         if group not in records:
@@ -37,6 +54,11 @@ def opened(target: str, _pipe: Pipe) -> tuple[Greeting, Serve]:
                 return record(asked.group).play(asked)
             case Lanes():
                 return record(asked.group).lanes(asked, room)
+            case Machine():
+                machine().begin(asked)
+                return Started()
+            case Call():
+                return machine().call(asked)
             case Stage():
                 return staged(library, asked.call)
         raise CouldNotMake(f"a library is not asked {type(asked).__name__}")

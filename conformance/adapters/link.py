@@ -12,16 +12,15 @@ from conformance.adapters.lanes_room import Room
 from conformance.adapters.process import Limits, Process
 from conformance.adapters.wire import (
     VERSION,
-    Called,
+    Ask,
     Fault,
     Greeting,
     Heard,
     Hello,
-    Laned,
     Message,
-    Played,
     Reader,
     Refusal,
+    Told,
     block,
     line,
 )
@@ -99,11 +98,16 @@ class Link:
         return self._process is not None
 
     def ask(
-        self, message: Message, kind: type[Message], more: Callable[[], float] | None = None
+        self,
+        message: Message,
+        kind: type[Message],
+        more: Callable[[], float] | None = None,
+        answering: Callable[[Ask], Told] | None = None,
     ) -> Any:
         """What the device answers, which is to be of some kind.
 
-        more: seconds that the answer may take beyond what any may.
+        more: seconds that the answer may take beyond what any may. answering: what answers the
+        questions that it has meanwhile.
 
         Raises: DeviceFault where it has none; the next question then starts it again. GivenUp.
         """
@@ -112,9 +116,10 @@ class Link:
         if self._process is None:
             self._again()
         seconds = self.limits.answer_seconds + (more() if more else 0.0)
-        said = (block if self._reader.binary else line)(message)
         try:
-            heard = self._process.say(said, self._reader, seconds)  # type: ignore[union-attr]
+            heard = self._said(message, seconds)
+            while isinstance(heard, Ask) and answering is not None:
+                heard = self._said(answering(heard), seconds)
         except DeviceFault as fault:
             self.end()
             if "did not answer" in str(fault):
@@ -125,10 +130,8 @@ class Link:
             raise DeviceFault(heard.text)
         if not isinstance(heard, kind):
             self.end()
-            raise DeviceFault(
-                f"answered with {type(heard).__name__.lower()} where it was asked for "
-                f"{kind.__name__.lower()}"
-            )
+            said, due = type(heard).__name__.lower(), kind.__name__.lower()
+            raise DeviceFault(f"answered with {said} where it was asked for {due}")
         return heard
 
     def nowhere(self, code: Any) -> DeviceFault:
@@ -140,6 +143,10 @@ class Link:
             )
         words = self._process.tail() if self._process is not None else ""
         return DeviceFault(f"panicked{words}")
+
+    def _said(self, message: Message, seconds: float) -> Any:
+        data = (block if self._reader.binary else line)(message)
+        return self._process.say(data, self._reader, seconds)  # type: ignore[union-attr]
 
     def _again(self) -> None:
         if self.starts >= MOST_STARTS:
@@ -158,4 +165,3 @@ class Link:
 
 
 ADVICE = "see docs/adapters.md for what a device says"
-__all__ = ["Called", "GivenUp", "Laned", "Link", "Played"]

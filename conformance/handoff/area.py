@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, cast
 
 from conformance.adapters import found as foreign
-from conformance.adapters.found import group, is_foreign
+from conformance.adapters.found import is_foreign
 from conformance.adapters.handoff import ForeignHandoff
 from conformance.adapters.journal import Journal
 from conformance.adapters.link import GivenUp
@@ -49,7 +49,7 @@ def owns(spec: str) -> bool:
     kind, _, name = spec.partition(":")
     if spec in builtin.TWINS or (kind == "defect" and name in defects()):
         return True
-    return is_foreign(spec) and group(spec) == ID
+    return foreign.belongs(spec, ID)
 
 
 def start(spec: str) -> HandoffDevice:

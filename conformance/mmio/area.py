@@ -1,6 +1,5 @@
 """MMIO as an area of the suite: its rules, its devices, one device's run, its defects."""
 
-import sys
 import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -9,9 +8,13 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
+from conformance.adapters import found as foreign
+from conformance.adapters.found import is_foreign
+from conformance.adapters.journal import Journal
+from conformance.adapters.link import GivenUp
+from conformance.adapters.mmio import ForeignMmio
 from conformance.area import Area, Replayed, Task
 from conformance.conform_report import DeviceReport, Difference, RuleRow, Speed
-from conformance.device import DeviceError
 from conformance.mmio import picture
 from conformance.mmio.device import Make, MmioDevice, builtin
 from conformance.mmio.judge import Parting, Reached
@@ -25,7 +28,6 @@ from spec.rule import Rule
 ID = "mmio"
 BUILTIN = "impl:mmio"
 MOST_DIFFERENCES = 5
-MEMBERS = ("name", "claims", "backends", "start")
 
 
 def rules() -> Mapping[str, Rule]:
@@ -43,22 +45,7 @@ def owns(spec: str) -> bool:
     kind, _, name = spec.partition(":")
     if spec == BUILTIN or (kind == "defect" and name in defects()):
         return True
-    return kind not in ("impl", "defect") and _has_machines(kind, name)
-
-
-def _has_machines(module: str, name: str) -> bool:
-    try:
-        shape = getattr(_imported(module), name, None)
-    except Exception:
-        # Importing somebody's module runs it; whoever is to start it tells what is wrong.
-        return False
-    return callable(getattr(shape, "start", None))
-
-
-def _imported(module: str) -> Any:
-    if "" not in sys.path:
-        sys.path.insert(0, "")
-    return import_module(module)
+    return foreign.belongs(spec, ID)
 
 
 def start(spec: str) -> MmioDevice:
@@ -80,29 +67,18 @@ def maker(spec: str) -> Make:
     if kind == "defect":
         made: Make = import_module("conformance.mmio.defects").maker(name)
         return made
-    return lambda: _others(spec, kind, name)
-
-
-def _others(spec: str, module: str, name: str) -> MmioDevice:
-    try:
-        device = getattr(_imported(module), name)()
-    except Exception as error:
-        said = " ".join(f"{type(error).__name__}: {error}".split())
-        raise DeviceError(f"device {spec!r}: {said}") from error
-    missing = [part for part in MEMBERS if not hasattr(device, part)]
-    if missing:
-        raise DeviceError(f"device {spec!r}: has no {missing[0]}; see conformance/mmio/device.py")
-    unknown = sorted(set(device.claims) - set(rules()))
-    if unknown:
-        raise DeviceError(f"device {spec!r}: claims {unknown[0]!r}, which is no rule")
-    found: MmioDevice = device
-    return found
+    return lambda: foreign.mmio(spec)
 
 
 def run(task: Task) -> DeviceReport:
     """Run one device through vectors and walks."""
+    journal = Journal(task.journal if is_foreign(task.device) else None, task.device)
+    if journal.past.report is not None:
+        return journal.past.report
     make = maker(task.device)
     device = make()
+    if isinstance(device, ForeignMmio):
+        device.link.ahead = journal.ahead
     ids = [i for i in rules() if fnmatch(i, task.only)]
     claimed = [i for i in ids if i in device.claims]
     found: list[tuple[str, Parting]] = []
@@ -113,30 +89,44 @@ def run(task: Task) -> DeviceReport:
         asked = parted is not None and parted.rule in claimed
         if parted is not None and asked and (parted.rule, parted.field) not in kinds:
             found.append((made_by, parted))
+            journal.seen(made_by, finding_of(parted))
 
-    for one in (*ways(), *kept()):
-        if one.calls[-1].rule.id in claimed and len(found) < MOST_DIFFERENCES:
-            note(f"vector {one.name}", judged(device, one.calls, counts["vectors"]))
-    began = time.perf_counter()
-    first = task.seed * task.effort.walks
-    for number in range(first, first + task.effort.walks):
-        if claimed and len(found) < MOST_DIFFERENCES:
-            note("walk", walk(device, number, counts["walks"]))
-    spent = time.perf_counter() - began
-    differences = [_difference(task, make, made_by, parted) for made_by, parted in found]
-    speed = round(sum(counts["walks"].values()) / spent) if claimed else 0
-    return DeviceReport(
+    given_up, speed = "", 0
+    try:
+        for one in (*ways(), *kept()):
+            if one.calls[-1].rule.id in claimed and len(found) < MOST_DIFFERENCES:
+                note(f"vector {one.name}", judged(device, one.calls, counts["vectors"]))
+        began = time.perf_counter()
+        first = task.seed * task.effort.walks
+        for number in range(first, first + task.effort.walks):
+            if claimed and len(found) < MOST_DIFFERENCES:
+                note("walk", walk(device, number, counts["walks"]))
+        spent = time.perf_counter() - began
+        speed = round(sum(counts["walks"].values()) / spent) if claimed else 0
+    except GivenUp as end:
+        given_up = str(end)
+    differences = []
+    for made_by, parted in found:
+        # A foreign device is asked to make a difference small, unless each try is its end.
+        ends = isinstance(device, ForeignMmio) and parted.field == "fault"
+        again: Make = (lambda: device) if isinstance(device, ForeignMmio) else make
+        small = parted if ends else reduced(again, parted)
+        differences.append(_difference(task, make, made_by, small))
+        journal.found(differences[-1])
+    report = DeviceReport(
         device=device.name,
         twin_note=task.device,
         rules=[_row(rules()[i], counts, differences) for i in claimed],
         not_claimed=[i for i in ids if i not in device.claims],
         differences=differences,
         speed=Speed(batch=0, step_by_step=speed),
+        crash=given_up,
     )
+    journal.reported(report)
+    return report
 
 
-def _difference(task: Task, make: Make, made_by: str, parted: Parting) -> Difference:
-    small = reduced(make, parted)
+def _difference(task: Task, make: Make, made_by: str, small: Parting) -> Difference:
     again = tried(make, list(small.calls)) is not None
     path = save(small, task.device, made_by, task.seed, task.traces)
     return Difference(finding_of(small), made_by, len(small.calls), str(path), again)

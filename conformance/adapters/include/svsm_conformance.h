@@ -329,6 +329,9 @@ struct svsm_mmio {
  * The core protocol of an SVSM on SEV-SNP (rules validation.pvalidate.*, vmsa.*, visibility.*,
  * launch.*, reboot.*, migration.*): its calls, and what it asks of the platform meanwhile.
  *
+ * No library is run beside these rules yet: one that claims any of them is told so. The table says
+ * what will be called.
+ *
  * Each vCPU is a thread. Only one of them ever runs: a call on one vCPU rests in a function of the
  * platform while others go on, so a lock that is taken by a vCPU at rest must be told as busy and
  * never waited for.

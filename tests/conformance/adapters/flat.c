@@ -35,6 +35,47 @@
 #include "flat_bytes.h"
 #endif
 
+#ifdef RUNS
+#define AREA "validation.runs."
+#define MOST_RUNS 12
+#else
+#define AREA "validation.bitmap."
+#define MOST_RUNS SVSM_ANY_RUNS
+#endif
+
+/* For how many runs there is room; one record is all that a process of the suite's makes. */
+static uint64_t most_runs = MOST_RUNS;
+
+static void load(void *self, const struct svsm_state *s)
+{
+    most_runs = s->most_runs;
+    take(self, s);
+}
+
+static void observe(void *self, struct svsm_state *s)
+{
+    show(self, s);
+    s->most_runs = most_runs;
+}
+
+/* Whether what there is now has no more runs than there is room for. */
+static bool fits(struct flat *f)
+{
+    uint64_t runs = 1;
+    if (most_runs == SVSM_ANY_RUNS)
+        return true;
+    for (uint64_t p = 0; p < f->pages; p++)
+        runs += is(f, p) != (p ? is(f, p - 1) : 0);
+    return runs <= most_runs;
+}
+
+static svsm_status become_bitmap(void *self)
+{
+    (void)self;
+    most_runs = SVSM_ANY_RUNS;
+    return SVSM_OK;
+}
+
 static void *make(void) { return calloc(1, sizeof(struct flat)); }
 
 static void drop(void *self)
@@ -89,7 +130,10 @@ static svsm_status change(struct flat *f, uint64_t first, uint64_t stop, int to,
     if (n != 0 && n != stop - first)
         return mixed;
     set(f, first, STOP(stop), to);
-    return SVSM_OK;
+    if (fits(f))
+        return SVSM_OK;
+    set(f, first, STOP(stop), !to);
+    return SVSM_OUT_OF_RUNS;
 }
 
 static svsm_status one(void *self, uint64_t gpa, uint64_t size, int to)
@@ -178,7 +222,7 @@ static svsm_status export_words(void *self, uint64_t *words, uint64_t length)
     struct svsm_state s = {0, 0, 0, words, length};
     if (length != (f->pages + 63) / 64)
         return SVSM_WRONG_LENGTH;
-    observe(self, &s);
+    show(self, &s);
     return SVSM_OK;
 }
 
@@ -190,27 +234,37 @@ static svsm_status import_words(void *self, const uint64_t *words, uint64_t leng
         return SVSM_WRONG_LENGTH;
     if (f->pages % 64 && words[length - 1] >> f->pages % 64)
         return SVSM_SLACK_SET;
-    load(self, &s);
-    return SVSM_OK;
+    uint64_t *before = malloc(8 * length + 8);
+    struct svsm_state kept = {f->base, f->pages, 0, before, length};
+    svsm_status told = SVSM_OK;
+    show(self, &kept);
+    take(self, &s);
+    if (!fits(f)) {
+        take(self, &kept);
+        told = SVSM_OUT_OF_RUNS;
+    }
+    free(before);
+    return told;
 }
 
 static const char *const claims[] = {
 #ifdef CLAIMS
     CLAIMS,
 #else
-    "validation.bitmap.create",        "validation.bitmap.fill",
-    "validation.bitmap.claim_4k",      "validation.bitmap.claim_2m",
-    "validation.bitmap.claim_range",   "validation.bitmap.release_4k",
-    "validation.bitmap.release_2m",    "validation.bitmap.release_range",
-    "validation.bitmap.query",         "validation.bitmap.test_range",
-    "validation.bitmap.count",         "validation.bitmap.first_unclaimed",
-    "validation.bitmap.export_words",  "validation.bitmap.import_words",
+    AREA "create",        AREA "fill",           AREA "claim_4k",
+    AREA "claim_2m",      AREA "claim_range",    AREA "release_4k",
+    AREA "release_2m",    AREA "release_range",  AREA "query",
+    AREA "test_range",    AREA "count",          AREA "first_unclaimed",
+    AREA "export_words",  AREA "import_words",
+#ifdef RUNS
+    AREA "switch",
+#endif
 #endif
     NULL,
 };
 
 static const struct svsm_record record = {
-    .policy = {MOST, SVSM_MIXED, SVSM_ANY_RUNS},
+    .policy = {MOST, SVSM_MIXED, MOST_RUNS},
     .make = make,
     .drop = drop,
     .load = load,
@@ -229,10 +283,19 @@ static const struct svsm_record record = {
     .first_unclaimed = first_unclaimed,
     .export_words = export_words,
     .import_words = import_words,
+    .become_bitmap = become_bitmap,
     .run = RUN,
 };
 
-static const struct svsm_library library = {.name = "flat", .claims = claims, .bitmap = &record};
+static const struct svsm_library library = {
+    .name = "flat",
+    .claims = claims,
+#ifdef RUNS
+    .runs = &record,
+#else
+    .bitmap = &record,
+#endif
+};
 
 #ifndef NO_SYMBOLS
 uint32_t svsm_conformance_version(void) { return VERSION; }

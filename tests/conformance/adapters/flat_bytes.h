@@ -25,7 +25,7 @@ static uint64_t held(struct flat *f, uint64_t first, uint64_t stop)
     return n;
 }
 
-static void load(void *self, const struct svsm_state *s)
+static void take(void *self, const struct svsm_state *s)
 {
     struct flat *f = self;
     track(f, s->base, s->pages);
@@ -33,7 +33,7 @@ static void load(void *self, const struct svsm_state *s)
         f->is[p] = s->words[p / 64] >> p % 64 & 1;
 }
 
-static void observe(void *self, struct svsm_state *s)
+static void show(void *self, struct svsm_state *s)
 {
     struct flat *f = self;
     s->base = f->base;

@@ -45,14 +45,14 @@ static uint64_t held(struct flat *f, uint64_t first, uint64_t stop)
     return n;
 }
 
-static void load(void *self, const struct svsm_state *s)
+static void take(void *self, const struct svsm_state *s)
 {
     struct flat *f = self;
     track(f, s->base, s->pages);
     memcpy(f->is, s->words, 8 * words_of(s->pages));
 }
 
-static void observe(void *self, struct svsm_state *s)
+static void show(void *self, struct svsm_state *s)
 {
     struct flat *f = self;
     uint64_t n = words_of(f->pages);

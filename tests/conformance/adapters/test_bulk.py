@@ -14,12 +14,14 @@ from conformance.adapters.sheet import case_names
 from conformance.batch import IN_BULK, OPCODES, STEPS
 from conformance.builtin import BUILTIN_POLICY, POLICIES, RUNS_POLICY
 from conformance.packing import from_bytes
-from conformance.trace import expected_value
+from conformance.trace import expected_value, judge
 from spec.catalogue import rules, subject_of
+from spec.pages import ListedPages
 from spec.rule import Case, rule, step
 from spec.sources import decision
-from spec.validation.bitmap import At
+from spec.validation.bitmap import At, Bitmap
 from spec.validation.outcomes import Outcome
+from spec.validation.runs import Nothing
 
 needs_a_compiler = pytest.mark.skipif(compiled.compiler() is None, reason="there is no C compiler")
 
@@ -106,6 +108,21 @@ def test_a_library_that_conforms_is_told_to(compiled, monkeypatch, with_compiler
     result = run(f"c:{compiled('flat.c', WORDS=1)}", 4)
     assert result.parted is None
     assert result.steps > 50_000
+
+
+def test_a_run_tracker_that_conforms_is_told_to(compiled):
+    result = run(f"c:{compiled('flat.c', RUNS=1)}", 4)
+    assert result.parted is None
+    assert ("validation.runs.claim_range", "out_of_runs") in result.reached
+
+
+def test_a_run_tracker_becomes_a_bitmap(compiled):
+    device = found.record(f"c:{compiled('flat.c', RUNS=1)}")
+    named = {one.name: one for one in subject_of(device.policy).rules}
+    start = Bitmap(device.policy, 0, 64, ListedPages())
+    odd = [(named["claim_4k"], At(page << 12)) for page in range(0, 24, 2)]
+    assert judge(start, [*odd, (named["switch"], Nothing()), *odd], device) is None
+    device.link.end()
 
 
 def no_compiler(monkeypatch):

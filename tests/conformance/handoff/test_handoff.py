@@ -64,7 +64,8 @@ class ByNumber(Oracle):
 
 def task(device, tmp_path, only="handoff.*", examples=30, batches=6):
     effort = SimpleNamespace(examples=examples, batches=batches, batch_seconds=60.0)
-    return SimpleNamespace(device=device, effort=effort, seed=0, only=only, traces=tmp_path)
+    rest = {"seed": 0, "only": only, "traces": tmp_path, "journal": None}
+    return SimpleNamespace(device=device, effort=effort, **rest)
 
 
 # What conforms
