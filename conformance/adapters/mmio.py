@@ -70,10 +70,7 @@ class ForeignMachine:
         if outcome in ("OK", 0):
             return told.value
         if outcome not in NAMES:
-            raise DeviceFault(
-                f"answered the code {told.outcome}, which is no refusal, and which its table of "
-                "errors leads nowhere"
-            )
+            raise link.nowhere(told.outcome)
         return -NAMES[str(outcome)]
 
     def _asked(self, ask: Ask) -> Told:

@@ -19,6 +19,7 @@ from conformance.area import Task
 from conformance.batch import OPCODES
 from conformance.conform_report import DeviceReport, Difference, Speed
 from conformance.doors import doors
+from conformance.histories import histories
 from conformance.regions import region_trace
 from conformance.runner import applying, difference_of, row_of, step_by_step
 from conformance.trace import Finding, Reached, Steps, judge
@@ -53,7 +54,8 @@ class Run:
 
     def everything(self) -> None:
         """All that the profile asks for, until the device is given up or has shown enough."""
-        steps = (self._batches(1), self._vectors(), self._walks(), self._regions())
+        units = (self._batches(1), self._vectors(), self._histories(), self._walks())
+        steps = (*units, self._regions())
         try:
             for part in (*steps, self._batches(None)):
                 for _unit in part:
@@ -117,6 +119,23 @@ class Run:
             self.counts["vectors"].update(reached)
             self.journal.done(reached)
             yield unit
+
+    def _histories(self) -> Iterator[str]:
+        unit, reached = "histories", Reached()
+        if not self.claimed or not self._again("walks", unit):
+            return
+        opened = doors(self.device.policy, frozenset(rule.id for rule in self.claimed))
+        for name, start, steps in histories(
+            self.device.policy, self.claimed, opened, self.task.seed
+        ):
+            finding = judge(start, steps, self.device, reached) if steps else None
+            if finding is not None:
+                self._note(f"history {name}", start, steps, finding)
+                if finding.field == "fault":
+                    break
+        self.counts["walks"].update(reached)
+        self.journal.done(reached)
+        yield unit
 
     def _walks(self) -> Iterator[str]:
         opened = doors(self.device.policy, frozenset(rule.id for rule in self.claimed))

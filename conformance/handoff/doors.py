@@ -22,7 +22,7 @@ from conformance.handoff import oracle
 from conformance.handoff.calls import RULES, Call, stage_of
 from conformance.handoff.draw import Random, draws
 from conformance.handoff.oracle import Reached
-from conformance.handoff.reduce import neighbours, reduced, weight
+from conformance.handoff.reduce import neighbours, reduced, weight, wrapping
 from spec.catalogue import HANDOFF, handoff_rules
 from spec.prove.matrix import situation
 from spec.prove.world import Symbolic
@@ -70,11 +70,12 @@ def doors() -> tuple[Door, ...]:
 
 @cache
 def vectors() -> tuple[Door, ...]:
-    """Each door, and where it is plain the calls that differ from it by one in one number."""
+    """Each door; where it is plain, the calls that differ from it by one in one number, or wrap."""
     made: dict[bytes, Door] = {}
     for door in doors():
         is_plain = weight(door.call)[0] < FEW
-        for call in (door.call, *(neighbours(door.call) if is_plain else ())):
+        beside = (*neighbours(door.call), *wrapping(door.call)) if is_plain else ()
+        for call in (door.call, *beside):
             made.setdefault(msgspec.json.encode(call), Door(door.rule, door.case, call))
     return tuple(made.values())
 

@@ -145,3 +145,20 @@ def _beside(value: Any) -> list[Any]:
     if isinstance(value, bool):
         return [not value]
     return [] if isinstance(value, list) else [value + 1, value - 1]
+
+
+SAID = frozenset(("kernel", "bitmaps", "cap", "low_pages", "limit", "address"))
+"""The numbers that somebody says, and no earlier stage has looked at."""
+
+
+def wrapping(call: Call) -> Iterator[Call]:
+    """Calls in which a number that somebody says, and another of the call's, make 2**64."""
+    now = plain(call)
+    held = [(path, value) for path, value in places(now.fields) if not isinstance(value, list)]
+    numbers = sorted({int(value) for _, value in held if value} | {1})
+    for path, value in held:
+        if path[0] in SAID and not isinstance(value, bool):
+            for number in numbers:
+                made = Plain(now.kind, put(now.fields, path, 2**64 - number)).call()
+                if made is not None:
+                    yield made

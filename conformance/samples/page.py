@@ -13,7 +13,6 @@ if TYPE_CHECKING:
 PAGE = Path("docs/samples.md")
 HEAD = "| twin | mistake | build | found by | steps | seconds | shows in | trace |"
 COLUMNS = HEAD.count("|") - 1
-BEGIN, END = "<!-- the table begins -->", "<!-- the table ends -->"
 
 
 def line(one: "Hunt") -> str:
@@ -53,9 +52,9 @@ def _row(one: "Hunt") -> str:
     return f"| {' | '.join(cells)} |"
 
 
-def write(text: str) -> None:
-    """Put the tables into the page, between its two marks."""
-    page = PAGE.read_text("utf-8")
-    before, _, rest = page.partition(BEGIN)
-    _, _, after = rest.partition(END)
-    write_atomically(PAGE, f"{before}{BEGIN}\n\n{text}\n\n{END}{after}".encode())
+def write(name: str, text: str) -> None:
+    """Put something generated into the page, between the two marks with its name."""
+    begin, end = f"<!-- {name} begin -->", f"<!-- {name} end -->"
+    before, _, rest = PAGE.read_text("utf-8").partition(begin)
+    _, _, after = rest.partition(end)
+    write_atomically(PAGE, f"{before}{begin}\n\n{text}\n\n{end}{after}".encode())

@@ -31,6 +31,7 @@ from conformance.handoff import walk as handoff_walk
 from conformance.handoff.calls import RULES as STAGES
 from conformance.handoff.doors import vectors
 from conformance.handoff.judge import judge as judge_call
+from conformance.histories import histories
 from conformance.samples.build import SOURCES, Workshop
 from conformance.trace import Finding, Steps, judge
 from spec.catalogue import rules
@@ -147,7 +148,7 @@ def _smaller(device: ForeignRecord, start: Bitmap, steps: Steps, finding: Findin
 
 
 def _tries(device: ForeignRecord, claimed: Sequence[Rule]) -> Iterator[Try]:
-    """Sheets of random traces, the solver's doors, walks, and sheets again."""
+    """Sheets of random traces, the solver's doors, histories, walks, and sheets again."""
     sheets = _sheets(device, claimed)
     yield from (next(sheets) for _ in range(FIRST_SHEETS))
     for door in _doors_of(device, claimed):
@@ -155,6 +156,10 @@ def _tries(device: ForeignRecord, claimed: Sequence[Rule]) -> Iterator[Try]:
         finding = judge(door.start, steps, device)
         yield "a vector", 1, None if finding is None else (door.start, steps, finding)
     opened = _doors_of(device, claimed)
+    for _name, start, taken in histories(device.policy, claimed, opened, SEED):
+        finding = judge(start, taken, device)
+        done = len(taken) if finding is None else finding.step + 1
+        yield "a history", done, None if finding is None else (start, taken, finding)
     walked = walk.walk(lambda: device, claimed, SEED, EFFORTS["quick"].examples, opened)
     yield "a walk", walked.steps, walked.findings[0] if walked.findings else None
     yield from sheets
@@ -239,7 +244,7 @@ def main(arguments: Sequence[str]) -> int:
     table = page.table(done)
     print(table)
     if asked.write:
-        page.write(table)
+        page.write("twins", table)
     return 0 if done and all(one.by for one in done) else 4
 
 

@@ -12,7 +12,7 @@
 //!
 //!     svsm-conformance explain validation.bitmap.claim_4k
 
-use svsm_conformance::{Record, Shown, State};
+use svsm_conformance::*;
 
 /// The pages of one region: bit `p % 64` of word `p / 64` is page `p`.
 #[derive(Default)]
