@@ -18,6 +18,8 @@ from conformance.files import WriteError, write_atomically
 from conformance.settings import FILES, SettingsError, check_files
 
 if TYPE_CHECKING:
+    from concurrent.futures import Executor
+
     from conformance.area import Area
 
 Profile = Literal["quick", "ci", "nightly"]
@@ -222,6 +224,7 @@ def conform(
     summary: Path | None = None,
     traces: Path = Path(".svsm-conformance/traces"),
     resume: Path | None = None,
+    scheduler: str | None = None,
 ) -> int:
     """Run an implementation beside the rules, step by step and in bulk.
 
@@ -254,8 +257,11 @@ def conform(
         Where traces of divergences are written.
     resume
         The journal of a run to go on with; what it was of is read there.
+    scheduler
+        Run on the workers of this dask scheduler instead, such as tcp://host:8786; no journal then.
     """
     from conformance.adapters import journal as journals
+    from conformance.cluster import workers
 
     of = journals.Run(
         devices=device or ["impl"],
@@ -265,10 +271,13 @@ def conform(
         seconds=None if budget is None else _seconds(budget),
         traces=str(traces),
     )
-    of, journal = journals.opened(of, resume)
+    if scheduler is not None and resume is not None:
+        raise UsageError("--resume goes on with a journal, and there is none with --scheduler")
+    of, journal = (of, None) if scheduler is not None else journals.opened(of, resume)
     files = {"junit": junit, "sarif": sarif, "summary": summary}
     choices = of.seed, of.only, jobs, of.seconds, json, Path(of.traces)
-    return _conform(of.devices, of.profile, *choices, journal=journal, files=files)
+    with workers(scheduler) as pool:
+        return _conform(of.devices, of.profile, *choices, journal=journal, files=files, pool=pool)
 
 
 def _conform(
@@ -283,6 +292,7 @@ def _conform(
     regions: Sequence[tuple[int, int]] = (),
     files: Mapping[str, Path | None] = MappingProxyType({}),
     journal: Path | None = None,
+    pool: "Executor | None" = None,
 ) -> int:
     from conformance.conform_report import ConformReport
     from conformance.conform_tables import show
@@ -301,6 +311,7 @@ def _conform(
             regions=regions,
             progress=shown.say,
             journal=journal,
+            pool=pool,
         )
     show(found, stdout(), ascii=not _has_blocks())
     if json is not None:
@@ -527,6 +538,8 @@ def _has_blocks() -> bool:
 
 
 def _codes() -> tuple[tuple[type[BaseException], int], ...]:
+    from concurrent.futures import BrokenExecutor
+
     from conformance.emit.script import EmitError
     from conformance.formats.source import FormatError
     from conformance.report.given import ResultsError
@@ -550,6 +563,7 @@ def _codes() -> tuple[tuple[type[BaseException], int], ...]:
     return (
         *((kind, 2) for kind in (*usage, *of_files, NoSuchObligation, NoSuchRule)),
         (MissingSolver, 3),
+        (BrokenExecutor, 3),
         (DeviceError, 5),
     )
 

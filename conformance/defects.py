@@ -9,7 +9,8 @@ module is touched. The catalogue is `data/defects.toml`.
 import os
 import tomllib
 from collections.abc import Callable, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures import Executor, ProcessPoolExecutor, as_completed
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from functools import cache, partial
 from importlib.resources import files
@@ -234,14 +235,15 @@ def kill_matrix(
     progress: Callable[[str], None] = lambda _said: None,
     jobs: int = 0,
     budget: float = BUDGET_SECONDS,
+    pool: Executor | None = None,
 ) -> list[Kill]:
     """What finds each defect, in the order of the catalogue.
 
     progress: told the id of each defect that is done. jobs: processes; 0 is one for each core.
-    budget: seconds that the batches of one defect may take.
+    budget: seconds that the batches of one defect may take. pool: in place of processes here.
     """
     ids = [found.id for found in all_defects()]
-    return list(in_pool(partial(kill, budget=budget), ids, jobs, progress))
+    return list(in_pool(partial(kill, budget=budget), ids, jobs, progress, pool))
 
 
 def in_pool(
@@ -249,17 +251,20 @@ def in_pool(
     ids: Sequence[str],
     jobs: int = 0,
     progress: Callable[[str], None] = lambda _said: None,
+    workers: Executor | None = None,
 ) -> list[Kill]:
     """What finds each defect of `ids`, in their order; see `kill_matrix`."""
     killed: dict[str, Kill] = {}
-    if jobs == 1:
+    if workers is None and jobs == 1:
         for defect_id in ids:
             killed[defect_id] = kill_one(defect_id)
             progress(defect_id)
         return list(killed.values())
     # A fresh interpreter for each worker: z3's contexts do not survive a fork in every state.
     context = get_context("spawn")
-    with ProcessPoolExecutor(jobs or len(os.sched_getaffinity(0)), mp_context=context) as pool:
+    processes = jobs or len(os.sched_getaffinity(0))
+    own: AbstractContextManager[Executor] = ProcessPoolExecutor(processes, mp_context=context)
+    with nullcontext(workers) if workers else own as pool:
         for done in as_completed([pool.submit(kill_one, defect_id) for defect_id in ids]):
             killed[done.result().id] = done.result()
             progress(done.result().id)

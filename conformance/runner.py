@@ -10,10 +10,12 @@ import os
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
-from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
+from concurrent.futures import FIRST_COMPLETED, Executor, ThreadPoolExecutor, wait
 from dataclasses import replace
+from functools import partial
 from importlib import import_module
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -35,6 +37,7 @@ from conformance.device import Maker, find_device
 from conformance.doors import doors
 from conformance.isolate import DeviceCrash, crashing_door, in_child
 from conformance.regions import region_trace
+from conformance.remote import away, brought
 from conformance.trace import Finding, Reached, Steps, judge, save, trace_of
 from spec.catalogue import SUBJECTS, rules, subject_of
 from spec.prove.matrix import situation
@@ -77,11 +80,13 @@ def run(
     regions: Sequence[tuple[int, int]] = (),
     progress: Callable[[str], None] = lambda _said: None,
     journal: Path | None = None,
+    pool: Executor | None = None,
 ) -> ConformReport:
     """Run every device; `impl` stands for both twins of the built-in one.
 
     seconds: for the batches of each device, in place of the profile's. journal: where the runs of
-    foreign devices are written down; one that is there already is gone on from.
+    foreign devices are written down; one that is there already is gone on from. pool: what runs
+    them in place of processes of this machine; it keeps no journal.
 
     Raises: NoSuchRule, DeviceError before anything is run.
     """
@@ -99,9 +104,9 @@ def run(
     report = ConformReport(profile=profile, seed=seed, only=only)
     began = time.monotonic()
     try:
-        report.devices.extend(_run_all(tasks, jobs, progress))
+        report.devices.extend(_run_all(tasks, jobs, progress, pool))
         if effort.kills and all(spec.startswith("impl") for spec in specs):
-            report.kills.extend(_kills(only, jobs, progress))
+            report.kills.extend(_kills(only, jobs, progress, pool))
     except KeyboardInterrupt:
         report.partial = True
     report.seconds = round(time.monotonic() - began, 3)
@@ -133,7 +138,7 @@ def _lighter(task: Task) -> Task:
 
 
 def _run_all(
-    tasks: Sequence[Task], jobs: int, progress: Callable[[str], None]
+    tasks: Sequence[Task], jobs: int, progress: Callable[[str], None], workers: Executor | None
 ) -> list[DeviceReport]:
     """Each device in a process of its own, as many at once as `jobs` says.
 
@@ -142,15 +147,19 @@ def _run_all(
     twins_ = [task for task in tasks if _shares_doors(task)]
     groups = [*([twins_] if twins_ else []), *([task] for task in tasks if task not in twins_)]
     jobs = min(jobs or len(os.sched_getaffinity(0)), len(groups))
-    pool = ThreadPoolExecutor(jobs)
+    pool = workers or ThreadPoolExecutor(jobs)
+    call: Callable[[Sequence[Task]], Any] = _isolated_all
+    here: Callable[[Any], list[DeviceReport]] = list
+    if workers is not None:
+        call, here = partial(away, _isolated_all), partial(brought, traces=tasks[0].traces)
     try:
-        futures = [pool.submit(_isolated_all, group) for group in groups]
+        futures = [pool.submit(call, group) for group in groups]
         waiting = set(futures)
         while waiting:
             left = [g for g, f in zip(groups, futures, strict=True) if not f.done()]
             progress(f"running {', '.join(task.device for group in left for task in group)}")
             _, waiting = wait(waiting, timeout=1.0, return_when=FIRST_COMPLETED)
-        found = {r.twin_note: r for future in futures for r in future.result()}
+        found = {r.twin_note: r for future in futures for r in here(future.result())}
         return [found[task.device] for task in tasks]
     except BaseException:
         # Interrupted: nothing is left running.
@@ -233,17 +242,19 @@ def _crash_report(task: Task, said: str) -> DeviceReport:
     )
 
 
-def _kills(only: str, jobs: int, progress: Callable[[str], None]) -> list[object]:
+def _kills(
+    only: str, jobs: int, progress: Callable[[str], None], pool: Executor | None
+) -> list[object]:
     """What finds each known-bad variant of those rules that are all asked for."""
     from conformance.defects import in_pool, kill_matrix
 
     def asked(ids: Iterable[str]) -> bool:
         return all(fnmatch.fnmatchcase(i, only) for i in ids)
 
-    found: list[object] = list(kill_matrix(progress, jobs)) if asked(rules()) else []
+    found: list[object] = list(kill_matrix(progress, jobs, pool=pool)) if asked(rules()) else []
     for area in areas():
         if asked(area.rules()):
-            found += in_pool(area.kill, list(area.defects()), jobs, progress)
+            found += in_pool(area.kill, list(area.defects()), jobs, progress, pool)
     return found
 
 
