@@ -4,6 +4,7 @@ What the header declares is read from the header itself. Nothing of a library is
 version of the header is known to be this one.
 """
 
+import importlib.util
 import platform
 import re
 from collections.abc import Mapping
@@ -140,7 +141,7 @@ class Library:
             backends=[name for name, bit in known.items() if backends & bit],
             errors={g: self._errors(g) for g in groups},
             binary=True,
-            lanes=True,
+            lanes=importlib.util.find_spec("conformance.adapters._loop") is not None,
         )
 
     def _choices(self, group: str) -> Choices | None:

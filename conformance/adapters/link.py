@@ -17,6 +17,7 @@ from conformance.adapters.wire import (
     Greeting,
     Heard,
     Hello,
+    Lanes,
     Message,
     Reader,
     Refusal,
@@ -111,7 +112,8 @@ class Link:
 
         Raises: DeviceFault where it has none; the next question then starts it again. GivenUp.
         """
-        if self.ahead is not None:
+        if self.ahead is not None and not isinstance(message, Lanes):
+            # Of a batch, whoever draws it writes down what makes it.
             self.ahead(message)
         if self._process is None:
             self._again()
