@@ -7,6 +7,7 @@ from conformance.adapters import names
 from conformance.adapters.handoff import ForeignHandoff
 from conformance.adapters.link import Link
 from conformance.adapters.mmio import ForeignMmio
+from conformance.adapters.protocol import ForeignSvsm
 from conformance.adapters.record import ForeignRecord
 from conformance.adapters.wire import Greeting
 from conformance.device import DeviceError
@@ -16,6 +17,14 @@ GROUPS: Mapping[str, tuple[str, ...]] = {
     "runs": ("validation.runs.",),
     "handoff": ("handoff.",),
     "mmio": ("mmio.",),
+    "protocol": (
+        "validation.pvalidate.",
+        "validation.vmsa.",
+        "validation.visibility.",
+        "validation.launch.",
+        "validation.reboot.",
+        "validation.migration.",
+    ),
 }
 """By the beginnings of the ids of their rules."""
 RECORDS = ("bitmap", "runs")
@@ -48,7 +57,19 @@ def greeting(spec: str) -> Greeting:
         raise DeviceError(
             f"device {spec!r}: claims {lost[0]!r}, which nothing of another's is run beside yet"
         )
+    _claims_all(spec, frozenset(said.claims))
     return said
+
+
+def _claims_all(spec: str, claims: frozenset[str]) -> None:
+    """Raises: DeviceError where a group that is run whole is claimed in part."""
+    for one in {_group_of(i) for i in claims} - {None}:
+        absent = sorted(needed_by(str(one)) - claims)
+        if absent:
+            raise DeviceError(
+                f"device {spec!r}: claims rules of an SVSM and not {absent[0]}; "
+                "an SVSM is run whole, so claim all of them"
+            )
 
 
 def _every_rule() -> frozenset[str]:
@@ -60,6 +81,14 @@ def _every_rule() -> frozenset[str]:
 
 def _group_of(rule: str) -> str | None:
     return next((g for g, begins in GROUPS.items() if rule.startswith(begins)), None)
+
+
+def needed_by(wanted: str) -> frozenset[str]:
+    """The rules of a group that is claimed whole or not at all; none of another group."""
+    from spec.catalogue import model_rules
+
+    begins = GROUPS["protocol"]
+    return frozenset(i for i in model_rules() if wanted == "protocol" and i.startswith(begins))
 
 
 def groups(spec: str) -> list[str]:
@@ -121,6 +150,14 @@ def mmio(spec: str) -> ForeignMmio:
     Raises: DeviceError where it is none.
     """
     return ForeignMmio(_link(spec, "mmio"))
+
+
+def svsm(spec: str) -> ForeignSvsm:
+    """The SVSM with a name, in a process of its own.
+
+    Raises: DeviceError where it is none.
+    """
+    return ForeignSvsm(_link(spec, "protocol"), spec)
 
 
 def _link(spec: str, wanted: str) -> Link:

@@ -9,19 +9,24 @@ from conformance.adapters.host_machine import Machines, NoMachine, asking
 from conformance.adapters.lanes_room import Room
 from conformance.adapters.library import Library, NoLibrary
 from conformance.adapters.library_handoff import WroteBeyond, staged
+from conformance.adapters.library_protocol import NoSvsm, Svsms
 from conformance.adapters.library_record import CouldNotMake, Record
 from conformance.adapters.wire import (
+    Begin,
     Call,
     Greeting,
     Lanes,
     Machine,
     Message,
+    Now,
     Play,
+    Resume,
     Stage,
     Started,
+    Svsm,
 )
 
-NotUsable, Failed = NoLibrary, (CouldNotMake, WroteBeyond, NoMachine)
+NotUsable, Failed = NoLibrary, (CouldNotMake, WroteBeyond, NoMachine, NoSvsm)
 ROOM = "SVSM_CONFORMANCE_ROOM"
 """The variable that tells the descriptor of the shared memory."""
 
@@ -37,6 +42,12 @@ def opened(target: str, pipe: Pipe) -> tuple[Greeting, Serve]:
     room = Room(int(shared) if shared else None)
 
     machines: list[Machines] = []
+    svsms: list[Svsms] = []
+
+    def svsm() -> Svsms:
+        if not svsms:
+            svsms.append(Svsms(library))
+        return svsms[0]
 
     def machine() -> Machines:
         if not machines:
@@ -59,6 +70,8 @@ def opened(target: str, pipe: Pipe) -> tuple[Greeting, Serve]:
                 return Started()
             case Call():
                 return machine().call(asked)
+            case Svsm() | Begin() | Resume() | Now():
+                return svsm().answer(asked)
             case Stage():
                 return staged(library, asked.call)
         raise CouldNotMake(f"a library is not asked {type(asked).__name__}")

@@ -175,7 +175,7 @@ class Machines:
         }
         fields = dict(FFI.typeof("struct svsm_bus").fields)
         return {
-            name: FFI.callback(fields[name].type, function, onerror=_lost)
+            name: FFI.callback(fields[name].type, function, onerror=lost)
             for name, function in made.items()
         }
 
@@ -184,7 +184,11 @@ def _nothing(_told: list[Any]) -> None:
     """What a function without an answer answers."""
 
 
-def _lost(_kind: Any, error: BaseException, _trace: Any) -> None:
-    """The bus could not be asked: nothing that the library went on to do would mean anything."""
-    print(f"the bus could not be asked: {error}", file=sys.stderr, flush=True)
+def lost(_kind: Any, error: BaseException, _trace: Any) -> None:
+    """The suite could not be asked: nothing that the library went on to do would mean anything."""
+    print(
+        f"the suite could not be asked: {type(error).__name__}: {error}",
+        file=sys.stderr,
+        flush=True,
+    )
     os._exit(LOST)

@@ -22,9 +22,7 @@ STAGES = {"read": "read", "size": "size", "kernel": "reserve", "reserve": "reser
     "carve": "carve",
     "write": "write",
 }
-CALLS = {"vmsa.create": "create_vcpu", "vmsa.delete": "delete_vcpu"} | {
-    "migration.export": "export_record"
-}
+OF_SVSM = ("pvalidate", "vmsa", "visibility", "launch", "reboot", "migration")
 OF_RECORD = ("make", "drop", "load", "observe")
 OF_MACHINE = ("make", "drop", "slots")
 
@@ -119,7 +117,9 @@ class Library:
                     f"{path}: claims {claim}, but has no table {group}; add it, or drop the claim"
                 )
             always = {"bitmap": OF_RECORD, "runs": OF_RECORD, "mmio": OF_MACHINE}.get(group, ())
-            for name in (*always, function):
+            if group == "protocol":
+                always = tuple(name for name, _ in FFI.typeof("struct svsm_protocol").fields)
+            for name in filter(None, (*always, function)):
                 if getattr(table, name) == FFI.NULL:
                     raise NoLibrary(
                         f"{path}: claims {claim}, but {group}.{name} is NULL; "
@@ -196,7 +196,7 @@ def needed(claim: str) -> tuple[str, str]:
         group, _, name = rest.partition(".")
         if group in ("bitmap", "runs"):
             return _there(group, "become_bitmap" if name == "switch" else name)
-        return _there("protocol", CALLS.get(rest, last))
+        return ("protocol", "") if group in OF_SVSM else ("", "")
     if area == "handoff" and last in STAGES:
         return "handoff", STAGES[last]
     if area == "mmio":

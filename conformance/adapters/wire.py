@@ -20,6 +20,10 @@ class WireError(ValueError):
     """What was said is no message."""
 
 
+Ranges = list[tuple[int, int]]
+"""Ranges of frames, half-open, in order, not touching."""
+
+
 class Message(msgspec.Struct, frozen=True, tag_field="say"):
     """Anything that is said."""
 
@@ -102,13 +106,63 @@ class Call(Message, frozen=True, tag="call"):
     arguments: list[int | bytes]
 
 
+class Svsm(Message, frozen=True, tag="svsm"):
+    """Take on a state of an SVSM in which every vCPU is at rest; as `struct svsm_start`."""
+
+    guest: Ranges
+    own: Ranges
+    ghcbs: Ranges
+    measured: Ranges
+    firmware: Ranges
+    launch_vmsa: int
+    one_lock: bool
+    heeds_ignore_cf: bool
+    by_msr: bool
+    refused: int
+    stream: Ranges
+    stream_vmsas: Ranges
+    nonce: int
+    claimed: Ranges
+    caas: Ranges
+    shared: Ranges
+    vcpus: list[tuple[int, int]]
+    stage: int
+    halted: bool
+
+
+class Begin(Message, frozen=True, tag="begin"):
+    """Begin a call on a vCPU, by the name of its function in `struct svsm_protocol`."""
+
+    vcpu: int
+    name: str
+    arguments: list[int]
+
+
+class Resume(Message, frozen=True, tag="resume"):
+    """What a vCPU asked of the platform is done, with this answer.
+
+    status: 0, or 1 where the page is not validated (#VC), or 2 where the vCPU is stopped.
+    """
+
+    vcpu: int
+    status: int
+    answer: list[int | bytes] = []
+
+
+class Now(Message, frozen=True, tag="now"):
+    """A call that is done at once."""
+
+    name: str
+    arguments: list[int]
+
+
 class Told(Message, frozen=True, tag="told"):
     """The answer to what was asked."""
 
     answer: list[int | bytes]
 
 
-Said = Hello | Play | Lanes | Stage | Machine | Call | Told
+Said = Hello | Play | Lanes | Stage | Machine | Call | Told | Svsm | Begin | Resume | Now
 
 # What a device says
 
@@ -206,13 +260,31 @@ class Called(Message, frozen=True, tag="called"):
     value: int | bytes = 0
 
 
+class Waits(Message, frozen=True, tag="waits"):
+    """Where a call is now, and what the SVSM shows.
+
+    what: the platform's function that a vCPU asks, with its arguments; none where the call has come
+    to its end, with `result`.
+    """
+
+    stage: int
+    halted: bool
+    claimed: Ranges
+    vmsas: Ranges
+    caas: Ranges
+    shared: Ranges
+    what: str = ""
+    arguments: list[int | bytes] = []
+    result: int = 0
+
+
 class Fault(Message, frozen=True, tag="fault"):
     """It could not answer; what it says of that."""
 
     text: str
 
 
-Heard = Greeting | Refusal | Played | Laned | Staged | Started | Ask | Called | Fault
+Heard = Greeting | Refusal | Played | Laned | Staged | Started | Ask | Called | Waits | Fault
 TO_JSON, TO_BINARY = msgspec.json.Encoder(), msgspec.msgpack.Encoder()
 
 

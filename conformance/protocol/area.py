@@ -6,6 +6,9 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
+from conformance.adapters import found as foreign
+from conformance.adapters.found import is_foreign
+from conformance.adapters.journal import Journal
 from conformance.area import Area, Replayed, Task
 from conformance.conform_report import DeviceReport
 from conformance.protocol import run as svsm
@@ -25,10 +28,20 @@ def start(spec: str) -> Any:
     return svsm.maker(spec)()
 
 
+def owns(spec: str) -> bool:
+    """Whether a name is that of an SVSM: built in, known-bad, or somebody else's."""
+    return foreign.belongs(spec, "protocol") if is_foreign(spec) else svsm.is_svsm(spec)
+
+
 def run(task: Task) -> DeviceReport:
     """Run one SVSM beside those of the asked rules that its machine has."""
+    journal = Journal(task.journal if is_foreign(task.device) else None, task.device)
+    if journal.past.report is not None:
+        return journal.past.report
     ids = fnmatch.filter(svsm.rule_ids(task.device), task.only)
-    return svsm.run(task.device, ids, task.effort.walks, task.seed, task.traces)
+    report = svsm.run(task.device, ids, task.effort.walks, task.seed, task.traces, journal)
+    journal.reported(report)
+    return report
 
 
 def defects() -> Sequence[str]:
@@ -54,7 +67,7 @@ AREA = Area(
     id="protocol",
     rules=every_rule,
     builtin=builtin,
-    owns=svsm.is_svsm,
+    owns=owns,
     beside=svsm.rule_ids,
     start=start,
     run=run,

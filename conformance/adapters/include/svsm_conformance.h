@@ -329,8 +329,7 @@ struct svsm_mmio {
  * The core protocol of an SVSM on SEV-SNP (rules validation.pvalidate.*, vmsa.*, visibility.*,
  * launch.*, reboot.*, migration.*): its calls, and what it asks of the platform meanwhile.
  *
- * No library is run beside these rules yet: one that claims any of them is told so. The table says
- * what will be called.
+ * An SVSM is run whole: one that claims any of these rules claims all of them.
  *
  * Each vCPU is a thread. Only one of them ever runs: a call on one vCPU rests in a function of the
  * platform while others go on, so a lock that is taken by a vCPU at rest must be told as busy and
@@ -416,7 +415,7 @@ enum svsm_set { SVSM_CLAIMED = 0, SVSM_VMSAS = 1, SVSM_CAAS = 2, SVSM_SHARED = 3
 
 /*
  * Answers are the protocol's result codes (0 success, 0x80000000 incomplete, ...), and are not led
- * by a table. make, drop, load and the observers are needed; the rest where its rules are claimed.
+ * by a table. Every function is needed.
  */
 struct svsm_protocol {
     void *(*make)(const struct svsm_platform *platform);
@@ -426,7 +425,6 @@ struct svsm_protocol {
     /* Observers. ranges: in order, not touching; room for `room`; answers how many there are. */
     uint64_t (*stage)(void *self);
     bool (*halted)(void *self);
-    bool (*has)(void *self, uint64_t set, uint64_t frame);
     uint64_t (*ranges)(void *self, uint64_t set, struct svsm_range *ranges, uint64_t room);
 
     /* Calls, which ask of the platform. */

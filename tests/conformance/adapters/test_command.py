@@ -48,7 +48,10 @@ def test_a_library_that_dies_is_told_and_the_run_comes_to_its_end(compiled, tmp_
         ({"VERSION": 7}, "built against version 7"),
         ({"NO_SYMBOLS": 1}, "exports no svsm_conformance_version"),
         ({"CLAIM_2M": "NULL"}, "bitmap.claim_2m is NULL"),
-        ({"CLAIMS": '"validation.pvalidate.call"'}, "nothing of another's is run beside yet"),
+        (
+            {"CLAIMS": '"validation.pvalidate.call"'},
+            "but has no table protocol; add it, or drop the claim",
+        ),
     ],
 )
 def test_a_library_that_cannot_be_used_is_exit_5_and_one_line(compiled, tmp_path, macros, says):
