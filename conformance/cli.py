@@ -234,6 +234,7 @@ def conform(
         What to test: impl (all that is built in), impl:fast, impl:pure, impl:svsm (the SVSM
         among vCPUs and a lying host), impl:svsm+tdx, impl:svsm+native (on another machine),
         defect:ID (a known-bad variant), or somebody's own: c:LIB.so (a shared library),
+        rust:DIR (a crate, built as debug and as release),
         program:'COMMAND ARGS' (a program that speaks), MODULE:CLASS (of Python).
     profile
         How thorough; ci and nightly also print the kill matrix.

@@ -10,7 +10,7 @@ tried.
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 
@@ -62,13 +62,21 @@ def _as_it_is(message: Message) -> Message:
     return message
 
 
+T = TypeVar("T")
+
+
+def _some(listed: Sequence[T]) -> Sequence[T]:
+    """Some of many, evenly among them, since those of one case stand together."""
+    return listed[:: max(1, len(listed) // MOST_DOORS)]
+
+
 # A record of pages
 
 
 def look(device: ForeignRecord) -> Iterator[Looked]:
     """Bend the start, the operands, the answer and the state that is shown, for each rule."""
     for rule in (one for i, one in rules().items() if i in device.claims):
-        opened = doors(device.policy, frozenset((rule.id,)))[:MOST_DOORS]
+        opened = _some(doors(device.policy, frozenset((rule.id,))))
         agreed = [door for door in opened if _judged(device, door, _as_it_is, _as_it_is) is None]
         for bent, tried in BENT.items():
             pairs = next(filter(None, (tried(door) for door in agreed)), None)
@@ -206,7 +214,7 @@ def _runs(state: Bitmap) -> list[tuple[int, int]]:
 def look_at_stages(device: ForeignHandoff) -> Iterator[Looked]:
     """Bend what each stage is asked, and what it answers."""
     for rule in sorted(device.claims):
-        asked = [door.call for door in vectors() if door.rule == rule][:MOST_DOORS]
+        asked = _some([door.call for door in vectors() if door.rule == rule])
         agreed = [call for call in asked if _judged_call(device, call, _as_it_is, _as_it_is)]
         for bent, tried in (("call", _other_call), ("answer", _other_word)):
             pairs = next(filter(None, (tried(call) for call in agreed)), None)

@@ -14,6 +14,8 @@ LOOP = """void svsm_loop(const struct svsm_record *r, void *self, uint64_t lanes
     struct svsm_answer *answers, uint64_t *shown, volatile uint64_t *done);"""
 PAGES_A_WORD = 64
 SPARE_WORDS = 2
+UNWRITTEN = bytes.fromhex("ced1" * 4)
+"""What an export finds in the words that it is to write, so that one that it leaves shows."""
 
 
 class CouldNotMake(Exception):
@@ -71,6 +73,7 @@ class Record:
         if rule == "export_words":
             length = op["length"]
             words = FFI.new("uint64_t[]", length + SPARE_WORDS)
+            FFI.buffer(words)[:] = UNWRITTEN * (length + SPARE_WORDS)
             status = int(table.export_words(self.self, words, length))
             return status, list(words[0:length]) if status == 0 else 0
         if rule == "import_words":

@@ -17,6 +17,7 @@ CRATE = Path(__file__).parent.parent / "adapters" / "rust" / "src" / "lib.rs"
 SOURCES = {
     "bitmap-rust": HERE / "bitmap-rust" / "src" / "lib.rs",
     "runs-rust": HERE / "runs-rust" / "src" / "lib.rs",
+    "mmio-rust": HERE / "mmio-rust" / "src" / "lib.rs",
     "handoff-c": HERE / "handoff-c" / "handoff.c",
 }
 """The source of each sample."""

@@ -18,9 +18,11 @@ from conformance.handoff import walk
 from conformance.handoff.calls import RULES as STAGES
 from conformance.handoff.doors import vectors
 from conformance.handoff.judge import judge
+from conformance.mmio.judge import run
+from conformance.mmio.vectors import kept, ways
 from conformance.samples import deeds, twins
 from conformance.samples.build import HERE, SOURCES, Workshop
-from spec.catalogue import rules
+from spec.catalogue import mmio_rules, rules
 
 PAGE = Path(__file__).parents[2] / "docs" / "samples.md"
 FEW = (
@@ -59,6 +61,10 @@ def test_a_sample_agrees_with_the_rules(sample, profile, workshop):
         assert all(judge(door.call, device, reached) is None for door in vectors())
         assert walk.batch(device, tuple(STAGES), 0, 200, small=False).parted == []
         assert device.claims == {rule for of in STAGES.values() for rule in of}
+    elif sample == "mmio-rust":
+        device, reached = found.mmio(f"c:{library}"), Counter()
+        assert [p for one in (*ways(), *kept()) if (p := run(device, one.calls, reached))] == []
+        assert {rule for rule, _ in reached} == device.claims == set(mmio_rules())
     else:
         device = found.record(f"c:{library}")
         claimed = [rules()[i] for i in device.claims]

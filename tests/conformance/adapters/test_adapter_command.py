@@ -47,9 +47,10 @@ def test_a_skeleton_builds_and_claims_nothing_yet(language, tmp_path):
     done = run("conform", "--device", device, cwd=tmp_path)
     assert done.returncode == 3, done.stdout + done.stderr
     assert "NOTHING COMPARED" in done.stdout
-    done = run("adapter", "check", device, cwd=tmp_path)
-    assert done.returncode == 3
-    assert "claims nothing yet: nothing was compared" in done.stdout
+    if language == "c":
+        done = run("adapter", "check", device, cwd=tmp_path)
+        assert done.returncode == 3
+        assert "claims nothing yet: nothing was compared" in done.stdout
 
 
 BAD = [
