@@ -9,10 +9,13 @@ of every rule keeps it so.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import Annotated, Any, TypeAlias
 
 import numpy as np
 import z3
+
+from spec.z3_library import bare
 
 WIDTH = 64
 MASK = (1 << WIDTH) - 1
@@ -93,12 +96,34 @@ def is_array(term: object) -> bool:
 
 def word(value: Word) -> Word:
     """`value` as a Z3 term: a number becomes a 64-bit constant, a term stays."""
-    return value if is_symbolic(value) else z3.BitVecVal(int(value), WIDTH)
+    return value if is_symbolic(value) else _constant(int(value), WIDTH)
 
 
 def truth(value: Bool) -> Bool:
     """`value` as a Z3 term: a bool becomes a constant, a term stays."""
-    return value if is_symbolic(value) else z3.BoolVal(bool(value))
+    return value if is_symbolic(value) else _constants()[bool(value)]
+
+
+@cache
+def _constant(value: int, width: int) -> Word:
+    """A number as a Z3 constant; the same few are named over and over."""
+    return z3.BitVecVal(value, width)
+
+
+@cache
+def _constants() -> tuple[Bool, Bool]:
+    """False and True as Z3 terms."""
+    return z3.BoolVal(False), z3.BoolVal(True)
+
+
+MAKE = bare("mk_and", "mk_or", "mk_not", "mk_implies", "mk_ite", "mk_bvult", "mk_bvule")
+"""Terms are made by z3's C functions: what they are made of is looked at here, once."""
+
+
+def _truth_made(make: Any, *terms: Any) -> Bool:
+    """The truth value that a C function makes of some terms."""
+    context = terms[0].ctx
+    return z3.BoolRef(make(context.ref(), *(term.ast for term in terms)), context)
 
 
 # Truth values
@@ -112,7 +137,7 @@ def all_of(*terms: Bool) -> Bool:
     if set(map(type, terms)) == PLAIN:
         return all(terms)
     if any(map(is_symbolic, terms)):
-        return _joined(z3.Z3_mk_and, terms) if len(terms) > 1 else terms[0]
+        return _joined(MAKE.mk_and, terms) if len(terms) > 1 else terms[0]
     if any(map(is_array, terms)):
         return np.logical_and.reduce(np.broadcast_arrays(*terms))
     return all(terms)
@@ -122,7 +147,7 @@ def _joined(make: Any, terms: Sequence[Bool]) -> Bool:
     """`z3.And` or `z3.Or` of what is known to be truth values, in half the time."""
     told = [truth(term) for term in terms]
     context = told[0].ctx
-    listed = (z3.Ast * len(told))(*(term.as_ast() for term in told))
+    listed = (z3.Ast * len(told))(*(term.ast for term in told))
     return z3.BoolRef(make(context.ref(), len(told), listed), context)
 
 
@@ -131,7 +156,7 @@ def any_of(*terms: Bool) -> Bool:
     if set(map(type, terms)) == PLAIN:
         return any(terms)
     if any(map(is_symbolic, terms)):
-        return _joined(z3.Z3_mk_or, terms) if len(terms) > 1 else terms[0]
+        return _joined(MAKE.mk_or, terms) if len(terms) > 1 else terms[0]
     if any(map(is_array, terms)):
         return np.logical_or.reduce(np.broadcast_arrays(*terms))
     return any(terms)
@@ -142,14 +167,14 @@ def negate(term: Bool) -> Bool:
     if term is True or term is False:
         return not term
     if is_symbolic(term):
-        return z3.Not(term)
+        return _truth_made(MAKE.mk_not, term)
     return np.logical_not(term) if is_array(term) else not term
 
 
 def implies(given: Bool, then: Bool) -> Bool:
     """Where `given` holds, `then` holds."""
     if is_symbolic(given) or is_symbolic(then):
-        return z3.Implies(truth(given), truth(then))
+        return _truth_made(MAKE.mk_implies, truth(given), truth(then))
     return any_of(negate(given), then)
 
 
@@ -174,15 +199,22 @@ def pick(condition: Bool, yes: Any, no: Any) -> Any:
     if isinstance(condition, bool):
         return yes if condition else no
     if is_symbolic(condition):
-        if isinstance(yes, bool) or isinstance(no, bool):
-            return z3.If(condition, truth(yes), truth(no))
-        as_term = word if isinstance(yes, int) and isinstance(no, int) else _unchanged
-        return z3.If(condition, as_term(yes), as_term(no))
+        return _chosen(condition, yes, no)
     return np.where(condition, yes, no)
 
 
-def _unchanged(value: Any) -> Any:
-    return value
+def _chosen(condition: Bool, yes: Any, no: Any) -> Any:
+    """`z3.If`, where both have one sort or are plain."""
+    if isinstance(yes, bool) or isinstance(no, bool):
+        yes, no = truth(yes), truth(no)
+    elif isinstance(yes, int) and isinstance(no, int):
+        yes, no = word(yes), word(no)
+    if type(yes) is not type(no) or not isinstance(yes, z3.BitVecRef | z3.BoolRef):
+        return z3.If(condition, yes, no)
+    if isinstance(yes, z3.BitVecRef) and yes.size() != no.size():
+        raise ValueError(f"yes has {yes.size()} bits, no must have as many, not {no.size()}")
+    made = MAKE.mk_ite(condition.ctx.ref(), condition.ast, yes.ast, no.ast)
+    return type(yes)(made, condition.ctx)
 
 
 # Unsigned order, and that of numbers
@@ -193,7 +225,7 @@ def below(left: Word, right: Word) -> Bool:
     if type(left) is int and type(right) is int:
         return left < right
     if z3.is_bv(left) or z3.is_bv(right):
-        return z3.ULT(*_pair(left, right))
+        return _truth_made(MAKE.mk_bvult, *_pair(left, right))
     return left < right
 
 
@@ -202,7 +234,7 @@ def at_most(left: Word, right: Word) -> Bool:
     if type(left) is int and type(right) is int:
         return left <= right
     if z3.is_bv(left) or z3.is_bv(right):
-        return z3.ULE(*_pair(left, right))
+        return _truth_made(MAKE.mk_bvule, *_pair(left, right))
     return left <= right
 
 
@@ -212,8 +244,14 @@ def within(page: Word, first: Word, stop: Word) -> Bool:
 
 
 def _pair(left: Word, right: Word) -> tuple[Word, Word]:
-    width = left.size() if is_symbolic(left) else right.size()
-    return tuple(t if is_symbolic(t) else z3.BitVecVal(int(t), width) for t in (left, right))
+    """Both as words of one width."""
+    if is_symbolic(left) and is_symbolic(right):
+        if left.size() != right.size():
+            raise ValueError(f"right has {right.size()} bits, must have {left.size()} as left has")
+        return left, right
+    if is_symbolic(left):
+        return left, _constant(int(right), left.size())
+    return _constant(int(left), right.size()), right
 
 
 # Arithmetic on 64-bit words: wraps, as the machine's does

@@ -1,8 +1,8 @@
 """Many questions about the same suppositions, asked of one solver one after another.
 
 What a group of obligations supposes is built, printed and read once; each question is then
-pushed, asked and taken back. The three solvers read the same text. A session begins afresh with
-each group, so an answer depends on the questions of its own group alone.
+pushed, asked and taken back. cvc5 reads a text, bitwuzla is told the same terms. A session begins
+afresh with each group, so an answer depends on the questions of its own group alone.
 """
 
 from collections.abc import Callable, Sequence

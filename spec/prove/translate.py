@@ -10,7 +10,7 @@ from typing import Any
 
 import z3
 
-from spec.prove.library import bare
+from spec.z3_library import bare
 
 KINDS = {
     z3.Z3_OP_EQ: "EQUAL",

@@ -1,9 +1,10 @@
 """The engine of the one model proves what is kept, refutes what is not, and says what is absent."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Annotated, Any
 
 import pytest
+import z3
 
 from spec.assumptions import ATOMIC_STEPS
 from spec.catalogue import MODELS
@@ -11,6 +12,7 @@ from spec.prove.group import prove_group
 from spec.prove.inductive import Model, obligations, of_rule, sentence
 from spec.prove.run import catalogue
 from spec.prove.solvers import NAMES, Budget
+from spec.prove.translate import Translator
 from spec.prove.verdict import Verdict
 from spec.rule import Case, changed, rule
 from spec.sources import definition
@@ -111,6 +113,35 @@ def test_what_is_kept_is_proved_by_each_solver(solver: str) -> None:
 def test_what_is_not_kept_is_refuted_by_values_that_replay() -> None:
     found = verdicts(model(marks_are_nearer))
     assert found["test.shelf.mark.marked/marks_are_nearer"] == Verdict.REFUTED
+
+
+@pytest.mark.parametrize("solver", NAMES)
+@pytest.mark.parametrize("place", [3, 9])
+def test_a_goal_shown_in_cases_is_looked_at_in_each_and_in_none(solver: str, place: int) -> None:
+    """Only the place 9 refutes it: that is the one case, or in none of them."""
+    of = replace(model(marks_are_nearer), apart=lambda _s, op, _things: (op.gfn == place,))
+    found = verdicts(of, solver)
+    assert found["test.shelf.mark.marked/marks_are_nearer"] == Verdict.REFUTED
+
+
+def test_values_that_do_not_replay_are_asked_of_another_solver(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    honest = Translator.model
+
+    def wrong(made: Translator, solver: Any) -> Any:
+        """A model in which the place is another than the one that was found."""
+        found = honest(made, solver)
+        found.update_value(z3.BitVec("op_gfn", 64), z3.BitVecVal(11, 64))
+        return found
+
+    monkeypatch.setattr(Translator, "model", wrong)
+    reached = [o for o in of_rule(model(marks_are_near), mark) if "marked/is_reached" in o.id]
+    (result,) = prove_group(reached, ("bitwuzla",), Budget())
+    assert (result.verdict, set(result.solvers)) == (Verdict.PROVED, {"z3"})
+    monkeypatch.setattr(Translator, "model", honest)
+    (result,) = prove_group(reached, ("bitwuzla",), Budget())
+    assert (result.verdict, set(result.solvers)) == (Verdict.PROVED, {"bitwuzla"})
 
 
 def test_a_case_that_is_said_never_to_be_taken_and_is_taken_is_refuted() -> None:
