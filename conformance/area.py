@@ -38,7 +38,8 @@ class Task:
     """One device's run, as it is handed to a process.
 
     only: a glob of rules' ids. regions: a machine's own, base in bytes and pages, for a bitmap.
-    journal: where a foreign device's run is written down as it goes.
+    journal: where a foreign device's run is written down as it goes. examples: where Hypothesis
+    keeps what failed; see `conformance.example_database`.
     """
 
     device: str
@@ -48,6 +49,7 @@ class Task:
     traces: Path
     regions: tuple[tuple[int, int], ...] = ()
     journal: Path | None = None
+    examples: str | None = None
 
 
 @dataclass(frozen=True)

@@ -225,6 +225,7 @@ def conform(
     traces: Path = Path(".svsm-conformance/traces"),
     resume: Path | None = None,
     scheduler: str | None = None,
+    examples: str | None = None,
 ) -> int:
     """Run an implementation beside the rules, step by step and in bulk.
 
@@ -260,9 +261,13 @@ def conform(
         The journal of a run to go on with; what it was of is read there.
     scheduler
         Run on the workers of this dask scheduler instead, such as tcp://host:8786; no journal then.
+    examples
+        Where Hypothesis keeps walks that failed, to try them first: a directory, redis://HOST, or
+        github:OWNER/REPOSITORY.
     """
     from conformance.adapters import journal as journals
     from conformance.cluster import workers
+    from conformance.example_database import database
 
     of = journals.Run(
         devices=device or ["impl"],
@@ -272,13 +277,22 @@ def conform(
         seconds=None if budget is None else _seconds(budget),
         traces=str(traces),
     )
+    database(examples)
     if scheduler is not None and resume is not None:
         raise UsageError("--resume goes on with a journal, and there is none with --scheduler")
     of, journal = (of, None) if scheduler is not None else journals.opened(of, resume)
     files = {"junit": junit, "sarif": sarif, "summary": summary}
     choices = of.seed, of.only, jobs, of.seconds, json, Path(of.traces)
     with workers(scheduler) as pool:
-        return _conform(of.devices, of.profile, *choices, journal=journal, files=files, pool=pool)
+        return _conform(
+            of.devices,
+            of.profile,
+            *choices,
+            journal=journal,
+            files=files,
+            pool=pool,
+            examples=examples,
+        )
 
 
 def _conform(
@@ -294,6 +308,7 @@ def _conform(
     files: Mapping[str, Path | None] = MappingProxyType({}),
     journal: Path | None = None,
     pool: "Executor | None" = None,
+    examples: str | None = None,
 ) -> int:
     from conformance.conform_report import ConformReport
     from conformance.conform_tables import show
@@ -313,6 +328,7 @@ def _conform(
             progress=shown.say,
             journal=journal,
             pool=pool,
+            examples=examples,
         )
     show(found, stdout(), ascii=not _has_blocks())
     if json is not None:
@@ -560,7 +576,7 @@ def _codes() -> tuple[tuple[type[BaseException], int], ...]:
         TraceError,
         VectorError,
     )
-    of_files = (EmitError, VectorError, ResultsError, PageError)
+    of_files = (TraceError, EmitError, VectorError, ResultsError, PageError)
     return (
         *((kind, 2) for kind in (*usage, *of_files, NoSuchObligation, NoSuchRule)),
         (MissingSolver, 3),

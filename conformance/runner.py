@@ -81,12 +81,14 @@ def run(
     progress: Callable[[str], None] = lambda _said: None,
     journal: Path | None = None,
     pool: Executor | None = None,
+    examples: str | None = None,
 ) -> ConformReport:
     """Run every device; `impl` stands for both twins of the built-in one.
 
     seconds: for the batches of each device, in place of the profile's. journal: where the runs of
     foreign devices are written down; one that is there already is gone on from. pool: what runs
-    them in place of processes of this machine; it keeps no journal.
+    them in place of processes of this machine; it keeps no journal. examples: where Hypothesis
+    keeps what failed.
 
     Raises: NoSuchRule, DeviceError before anything is run.
     """
@@ -100,7 +102,7 @@ def run(
         area = area_of(spec)
         area.start(spec) if area else find_device(spec)()
     tasks = [Task(s, effort, seed, only, traces, tuple(regions)) for s in dict.fromkeys(specs)]
-    tasks = [_lighter(replace(task, journal=journal)) for task in tasks]
+    tasks = [_lighter(replace(task, journal=journal, examples=examples)) for task in tasks]
     report = ConformReport(profile=profile, seed=seed, only=only)
     began = time.monotonic()
     try:
@@ -288,7 +290,7 @@ def run_device(task: Task, progress: Callable[[str], None] = lambda _said: None)
                 note(f"vector {door.id}", *small)
                 device = make()
     progress(f"{task.device}: walks")
-    walked = walk.walk(make, claimed, task.seed, task.effort.examples, opened)
+    walked = walk.walk(make, claimed, task.seed, task.effort.examples, opened, kept=task.examples)
     counts["walks"] = walked.reached
     for start, steps, finding in walked.findings:
         note("walk", start, steps, finding)

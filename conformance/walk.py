@@ -9,12 +9,13 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from hypothesis import HealthCheck, Phase, Verbosity, given, settings
+from hypothesis import given
 from hypothesis import seed as seeded
 from hypothesis.errors import Flaky
 
 from conformance.device import Device
 from conformance.doors import Door
+from conformance.example_database import walking
 from conformance.guard import Guarded, guarded
 from conformance.reduce import Parted, reduce, weight
 from conformance.strategies import MOST_PAGES, Bounds, walks
@@ -52,11 +53,13 @@ def walk(
     doors: Sequence[Door] = (),
     steps: int = 12,
     pages: int = MOST_PAGES,
+    kept: str | None = None,
 ) -> WalkResult:
     """Walk a device through `examples` walks of `rules`, until one parts from the rules.
 
-    steps: the most steps of a walk. pages: the most pages of a drawn region.
-    Rules that the device does not claim are left out. The same seed gives the same walks.
+    steps: the most steps of a walk. pages: the most pages of a drawn region. kept: where examples
+    that failed are kept. Rules that the device does not claim are left out. The same seed gives
+    the same walks, where none are kept.
     """
     device = guarded(make_device())
     mine = [rule for rule in rules if rule.id in device.claims]
@@ -81,11 +84,10 @@ def walk(
             parted.append((start, taken[: finding.step + 1], finding))
             raise PartedError
 
-    run = _settings(examples)(
-        given(walks(mine, device.policy, own, Bounds(pages, steps)))(beside_the_rules)
-    )
+    asked = given(walks(mine, device.policy, own, Bounds(pages, steps)))(beside_the_rules)
     try:
-        seeded(seed)(run)()
+        # A seed forgets what is kept, so settings come after it.
+        walking(examples, kept)(seeded(seed)(asked))()
     except (PartedError, Flaky):
         # The last one to part is the smallest; a device that answers at random has one as well.
         last = parted[-1]
@@ -97,25 +99,6 @@ def walk(
 def _costs_a_start(device: Guarded, finding: Finding) -> bool:
     """Whether a device in a process of its own ends at what is found: then it is not made small."""
     return finding.field == "fault" and device.play is not None
-
-
-def _settings(examples: int) -> Callable[[Any], Any]:
-    return settings(
-        max_examples=examples,
-        database=None,
-        deadline=None,
-        derandomize=False,
-        report_multiple_bugs=False,
-        print_blob=False,
-        verbosity=Verbosity.quiet,
-        phases=(Phase.generate, Phase.shrink),
-        # What is slow or large here is the device or the oracle, not a strategy to be improved.
-        suppress_health_check=[
-            HealthCheck.too_slow,
-            HealthCheck.data_too_large,
-            HealthCheck.large_base_example,
-        ],
-    )
 
 
 def shrink(make_device: MakeDevice, start: Bitmap, steps: Steps) -> Parted | None:

@@ -98,7 +98,7 @@ def run(task: Task) -> DeviceReport:
                 finding = judge(door.call, device, by_vectors)
                 if finding is not None:
                     note(f"vector {door.rule}.{door.case}", (door.call, finding))
-        walked = walk(device, stages, task.seed, task.effort.examples)
+        walked = walk(device, stages, task.seed, task.effort.examples, task.examples)
         for parted in walked.parted:
             note("walk", parted)
         began = time.perf_counter()

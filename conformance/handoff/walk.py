@@ -5,11 +5,12 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from hypothesis import HealthCheck, Phase, Verbosity, given, settings
+from hypothesis import given
 from hypothesis import seed as seeded
 from hypothesis import strategies as st
 from hypothesis.errors import Flaky
 
+from conformance.example_database import walking
 from conformance.handoff.calls import Call, suits
 from conformance.handoff.device import HandoffDevice
 from conformance.handoff.draw import DRAWS, Drawn, Random, draws
@@ -41,8 +42,17 @@ def calls_of(draw: st.DrawFn, stages: Sequence[str]) -> Call:
     return DRAWS[chooser.one_of(stages)](chooser)
 
 
-def walk(device: HandoffDevice, stages: Sequence[str], seed: int, examples: int) -> Walked:
-    """Ask a device so many calls of Hypothesis, until one parts from the rules."""
+def walk(
+    device: HandoffDevice,
+    stages: Sequence[str],
+    seed: int,
+    examples: int,
+    kept: str | None = None,
+) -> Walked:
+    """Ask a device so many calls of Hypothesis, until one parts from the rules.
+
+    kept: where examples that failed are kept.
+    """
     done = Walked()
 
     def beside_the_rules(call: Call) -> None:
@@ -62,31 +72,14 @@ def walk(device: HandoffDevice, stages: Sequence[str], seed: int, examples: int)
 
     if examples < 1 or not stages:
         return done
-    run = _settings(examples)(given(calls_of(stages))(beside_the_rules))
+    asked = given(calls_of(stages))(beside_the_rules)
     try:
-        seeded(seed)(run)()
+        # A seed forgets what is kept, so settings come after it.
+        walking(examples, kept)(seeded(seed)(asked))()
     except (PartedError, Flaky):
         # The last one to part is the smallest; a device that answers at random has one as well.
         done.parted = done.parted[-1:]
     return done
-
-
-def _settings(examples: int) -> settings:
-    return settings(
-        max_examples=examples,
-        database=None,
-        deadline=None,
-        report_multiple_bugs=False,
-        print_blob=False,
-        verbosity=Verbosity.quiet,
-        phases=(Phase.generate, Phase.shrink),
-        # What is large or slow here is the map or the device, not a strategy to be improved.
-        suppress_health_check=[
-            HealthCheck.too_slow,
-            HealthCheck.data_too_large,
-            HealthCheck.large_base_example,
-        ],
-    )
 
 
 def batch(
