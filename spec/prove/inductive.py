@@ -226,9 +226,22 @@ def _apart(model: Model, one: Sentence, now: Situation, goals: Sequence[Bool]) -
     cases = model.apart(now.state, now.op, {name: now.things[name] for name in one.about})
     if not cases:
         return goals
-    firsts = [all_of(*map(negate, cases[:n]), case) for n, case in enumerate((*cases, True))]
     parts = [part for goal in goals for part in _parts(goal)]
-    return [implies(first, part) for part in parts for first in firsts]
+    places = range(len(cases) + 1)
+    return [_in_case(cases, place, part) for part in parts for place in places]
+
+
+def _in_case(cases: Sequence[Bool], place: int, said: Bool) -> Bool:
+    """Where a case is the first that holds, `said` does; past the last, where none of them holds.
+
+    What is known of the cases there is put in, so that no solver goes through what is not.
+    """
+    first = all_of(*map(negate, cases[:place]), *cases[place : place + 1])
+    if is_symbolic(said):
+        known = [(z3.simplify(truth(case)), truth(False)) for case in cases[:place]]
+        known += [(z3.simplify(truth(case)), truth(True)) for case in cases[place : place + 1]]
+        said = z3.simplify(z3.substitute(z3.simplify(said), *known))
+    return implies(first, said)
 
 
 def _parts(goal: Bool) -> Sequence[Bool]:

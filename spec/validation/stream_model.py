@@ -298,8 +298,8 @@ def apart(s: Any, op: Any, things: Mapping[str, Word]) -> Sequence[Bool]:
         return (below(plus(s.run, 1), s.runs),) if hasattr(op, "gfn") else ()
     if "p" not in things:
         return ()
-    further = plus(things["p"], 1)
-    return (further == 0, things["p"] == s.seen_runs, further == s.seen_runs)
+    p, number = things["p"], s.seen_runs
+    return (p == number, p == plus(number, 1), plus(p, 1) == 0, plus(p, 1) == number)
 
 
 KEPT = (
