@@ -275,12 +275,13 @@ cdef uint64_t range_count "bitmap_range_count"(
 cdef uint64_t range_find_clear "bitmap_range_find_clear"(
     const uint64_t *words, uint64_t first, uint64_t stop
 ) noexcept nogil:
-    # Index of the lowest clear bit, or `stop`.
+    # Index of the lowest clear bit, or `stop`. One loop after the other, not one in the other: each
+    # then has an invariant of its own, and the proof of the machine code follows them in turn.
     cdef uint64_t at = first >> 6, last = (stop - 1) >> 6
     cdef uint64_t word = words[at] | ~(UINT64_MAX << (first & 63))
     cdef uint64_t a, b, c, d
     cdef int i
-    while word == UINT64_MAX and at < last:
+    if word == UINT64_MAX and at < last:
         at += 1
         while last - at >= BLOCK:
             a = b = c = d = UINT64_MAX
@@ -292,6 +293,8 @@ cdef uint64_t range_find_clear "bitmap_range_find_clear"(
             if a & b & c & d != UINT64_MAX:
                 break
             at += BLOCK
+        while at < last and words[at] == UINT64_MAX:
+            at += 1
         word = words[at]
     if at == last:
         # What lies past the range in its last word is not looked at.

@@ -73,12 +73,14 @@ def follow(
     repeats: bool,
     found: Paths,
     max_steps: int = MAX_STEPS,
-    on_loop: Callable[[State], list[State] | None] | None = None,
+    cuts: frozenset[int] = frozenset(),
+    on_cut: Callable[[State], list[State] | None] | None = None,
 ) -> None:
     """Follow every path from `start` into `found`; `at_end` judges each that ended.
 
-    repeats: a loop that reads the device may go round any number of times. on_loop: what becomes of
-    a path that comes to the head of a loop; other paths in its place, or None: it goes on.
+    repeats: a loop that reads the device may go round any number of times. on_cut: what becomes of
+    a path that comes to one of `cuts`; other paths in its place, or None: it goes on, or has ended.
+    Then nothing else is said of loops.
     Raises: whatever the judge raises, which ends the search.
     """
     work = [start]
@@ -91,7 +93,7 @@ def follow(
     while work:
         s = work.pop()
         try:
-            work += _follow_one(s, found, contracts, repeats, max_steps, on_loop)
+            work += _follow_one(s, found, contracts, repeats, max_steps, cuts, on_cut)
             if len(work) + len(found.ended) > MAX_PATHS:
                 raise NotModelled(f"more than {MAX_PATHS} paths")
             if s.ended:
@@ -112,7 +114,8 @@ def _follow_one(
     contracts: dict[int, str],
     repeats: bool,
     max_steps: int,
-    on_loop: Callable[[State], list[State] | None] | None,
+    cuts: frozenset[int],
+    on_cut: Callable[[State], list[State] | None] | None,
 ) -> list[State]:
     world = s.world
     while not s.ended:
@@ -139,10 +142,13 @@ def _follow_one(
         except Split as split:
             s.rip, s.trace = at, trace
             return _children(s, split)
-        if s.rip <= at and instruction.op not in ("call", "ret") and not instruction.repeat:
-            instead = on_loop(s) if on_loop else _head(s, repeats)
-            if instead is not None:
-                return instead
+        instead = None
+        if on_cut:
+            instead = on_cut(s) if s.rip in cuts else None
+        elif s.rip <= at and instruction.op not in ("call", "ret") and not instruction.repeat:
+            instead = _head(s, repeats)
+        if instead is not None:
+            return instead
     return []
 
 

@@ -67,9 +67,7 @@ def run(s: State, name: str) -> None:
     elif name in FILLS:
         _fill(s)
     elif name == COUNT_ONES:
-        s.regs[RAX] = s.world.count_ones(s.regs[RDI], 64)
-        s.rip = s.world.concrete(s, s.pop())
-        return
+        s.regs[RDI] = s.world.count_ones(s.regs[RDI], 64)
     else:
         raise NotModelled(f"a call of {name}, which is defined elsewhere")
     s.regs[RAX] = s.regs[RDI]

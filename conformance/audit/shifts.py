@@ -166,7 +166,9 @@ def scan(kind: str, s: State, i: Instruction) -> None:
     width = i.operands[0].bits
     a = s.read(i.operands[1], i)
     none = bits.equal(a, 0, width)
-    place = (bits.highest_one if kind == "bsr" else bits.lowest_one)(a, width)
+    if s.world.never(s, none):
+        none = False
+    place = (bits.highest_one if kind == "bsr" else s.world.lowest_one)(a, width)
     value = (
         bits.choose(none, s.world.fresh(kind, width), place, width) if none is not False else place
     )

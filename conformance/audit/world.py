@@ -130,6 +130,14 @@ class World:
         """How many bits are set."""
         return bits.count_ones(value, width)
 
+    def lowest_one(self, value: Value, width: int) -> Value:
+        """The place of the lowest bit that is set, of a value that is not zero."""
+        return bits.lowest_one(value, width)
+
+    def never(self, s: State, condition: Truth) -> bool:
+        """Whether it is worth knowing, and known, that a condition does not hold on the path."""
+        return condition is False
+
     def segment(self, name: str) -> Any:
         """The address at which a segment starts."""
         return self.segments[name]

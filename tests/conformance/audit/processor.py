@@ -65,6 +65,12 @@ class Flat:
     def count_ones(self, value, width):
         return bits.count_ones(value, width)
 
+    def lowest_one(self, value, width):
+        return bits.lowest_one(value, width)
+
+    def never(self, s, condition):
+        return condition is False
+
     def fresh(self, name, width):
         self.vague = True
         return 0

@@ -43,8 +43,8 @@ KERNEL int64_t bitmap_range_test(const uint64_t *words, uint64_t first, uint64_t
     uint64_t want = -((words[left] >> (first & 63)) & 1);
     if (left == last) return (words[left] ^ want) & head & tail ? 2 : (int64_t)(want & 1);
     if (((words[left] ^ want) & head) | ((words[last] ^ want) & tail)) return 2;
-    for (const uint64_t *at = words + left + (MUTANT == 6 ? 2 : 1); at < words + last; at++)
-        if (*at != want) return 2;
+    for (const uint64_t *at = words + left + (MUTANT == 6 ? 2 : 1); at < words + last; at += MUTANT == 12 ? 2 : 1)
+        if (MUTANT == 8 ? (*at ^ want) >> 1 : *at != want) return 2;
     return (int64_t)(want & 1);
 }
 
@@ -54,10 +54,21 @@ KERNEL uint64_t bitmap_range_find_clear(const uint64_t *words, uint64_t first, u
     const uint64_t *at = words + left, *end = words + last;
     if (word == FULL && at < end) {
         at++;
-        while (at < end && *at == FULL) at++;
+        while (at < end && *at == FULL) at += MUTANT == 9 ? 2 : 1;
         word = *at;
     }
     if (at == end && MUTANT != 7) word |= ~(FULL >> (63 - ((stop - 1) & 63)));
     if (word == FULL) return stop;
     return ((uint64_t)(at - words) << 6) + (uint64_t)__builtin_ctzll(~word);
+}
+
+KERNEL uint64_t bitmap_range_count(const uint64_t *words, uint64_t first, uint64_t stop) {
+    uint64_t left = first >> 6, last = (stop - 1) >> 6, total;
+    uint64_t head = FULL << (first & 63), tail = FULL >> (63 - ((stop - 1) & 63));
+    if (left == last) return (uint64_t)__builtin_popcountll(words[left] & head & tail);
+    total = (uint64_t)__builtin_popcountll(words[left] & head)
+          + (uint64_t)__builtin_popcountll(words[last] & tail);
+    for (const uint64_t *at = words + left + 1; at < words + last; at++)
+        total += MUTANT == 10 ? (*at != 0) : (uint64_t)__builtin_popcountll(*at);
+    return MUTANT == 11 && last - left > 2 ? total - 1 : total;
 }
