@@ -23,7 +23,7 @@ from spec.pages import ListedWords
 from spec.prove.matrix import Subject, situation, well_formed
 from spec.prove.world import Concrete, Symbolic, record
 from spec.rule import Case, Rule, step, taken
-from spec.terms import MASK, truth
+from spec.terms import MASK, forget_constants, truth
 from spec.validation import runs
 from spec.validation.bitmap import ANY_RUNS, Bitmap, Import, Policy, gfn, word_count
 
@@ -147,10 +147,12 @@ def _fresh_terms() -> Iterator[None]:
     """
     kept = z3.z3._main_ctx
     z3.z3._main_ctx = z3.Context()
+    forget_constants()
     try:
         yield
     finally:
         z3.z3._main_ctx = kept
+        forget_constants()
 
 
 # From a model to plain numbers

@@ -116,6 +116,12 @@ def _constants() -> tuple[Bool, Bool]:
     return z3.BoolVal(False), z3.BoolVal(True)
 
 
+def forget_constants() -> None:
+    """Make constants anew: those that are kept are of the context that was z3's main one."""
+    _constant.cache_clear()
+    _constants.cache_clear()
+
+
 MAKE = bare("mk_and", "mk_or", "mk_not", "mk_implies", "mk_ite", "mk_bvult", "mk_bvule")
 """Terms are made by z3's C functions: what they are made of is looked at here, once."""
 
