@@ -215,12 +215,17 @@ def _chosen(condition: Bool, yes: Any, no: Any) -> Any:
         yes, no = truth(yes), truth(no)
     elif isinstance(yes, int) and isinstance(no, int):
         yes, no = word(yes), word(no)
-    if type(yes) is not type(no) or not isinstance(yes, z3.BitVecRef | z3.BoolRef):
+    # A constant has a class of its own, which what is chosen of constants has not.
+    kind = next((k for k in CHOSEN if isinstance(yes, k) and isinstance(no, k)), None)
+    if kind is None:
         return z3.If(condition, yes, no)
-    if isinstance(yes, z3.BitVecRef) and yes.size() != no.size():
+    if kind is z3.BitVecRef and yes.size() != no.size():
         raise ValueError(f"yes has {yes.size()} bits, no must have as many, not {no.size()}")
     made = MAKE.mk_ite(condition.ctx.ref(), condition.ast, yes.ast, no.ast)
-    return type(yes)(made, condition.ctx)
+    return kind(made, condition.ctx)
+
+
+CHOSEN = (z3.BitVecRef, z3.BoolRef)
 
 
 # Unsigned order, and that of numbers

@@ -91,3 +91,9 @@ def test_pick_takes_the_branch_of_its_condition():
 @pytest.mark.parametrize("place", [0, 5, 9, 10, 11])
 def test_within_is_half_open(place):
     assert terms.within(place, 5, 10) == (5 <= place < 10)
+
+
+def test_what_is_chosen_of_constants_is_no_constant():
+    chosen = terms.pick(z3.Bool("b"), 1, 2)
+    assert not isinstance(chosen, z3.BitVecNumRef)
+    assert type(chosen) is z3.BitVecRef

@@ -10,7 +10,13 @@ from conformance.handoff.area import AREA
 def report(path, folder):
     effort = SimpleNamespace(examples=20, batches=10, batch_seconds=60.0)
     task = SimpleNamespace(
-        device=f"c:{path}", effort=effort, seed=0, only="handoff.*", traces=folder, journal=None
+        device=f"c:{path}",
+        effort=effort,
+        seed=0,
+        only="handoff.*",
+        traces=folder,
+        journal=None,
+        examples=None,
     )
     return AREA.run(task)
 

@@ -87,7 +87,7 @@ class ByNumber(Oracle):
 
 def task(device, tmp_path, only="handoff.*", examples=30, batches=6):
     effort = SimpleNamespace(examples=examples, batches=batches, batch_seconds=60.0)
-    rest = {"seed": 0, "only": only, "traces": tmp_path, "journal": None}
+    rest = {"seed": 0, "only": only, "traces": tmp_path, "journal": None, "examples": None}
     return SimpleNamespace(device=device, effort=effort, **rest)
 
 
@@ -122,7 +122,7 @@ def test_there_is_a_door_to_every_case_and_it_leads_there():
 
 
 def test_vectors_stand_on_both_sides_of_edges():
-    taken = Counter(case for door in vectors()[:600] for case in led(door.call))
+    taken = Counter(case for door in vectors() for case in led(door.call))
     assert min(taken[case] for case in cases()) >= 1
     limit = next(d.call for d in doors() if d.case == "above_limit")
     assert any(led(c) == {("handoff.read", "ended")} or len(led(c)) > 1 for c in neighbours(limit))
@@ -300,8 +300,7 @@ def test_the_area_has_what_the_suite_asks_of_it():
     assert not AREA.owns("impl")
     assert not AREA.owns("impl:fast")
     assert not AREA.owns("defect:tail_word_lost")
-    with pytest.raises(DeviceError, match="could not be started"):
-        AREA.owns("no_such_module:Thing")
+    assert not AREA.owns("no_such_module:Thing")
 
 
 def test_a_device_of_others_is_owned_if_it_has_the_stages(tmp_path, monkeypatch):
