@@ -9,12 +9,15 @@ STAMP   := $(VENV)/.installed
 SOURCES := pyproject.toml $(wildcard impl/*.pyx impl/*.pxd impl/*.h) \
            $(wildcard conformance/trap/*.pyx conformance/trap/*.[ch])
 
-.PHONY: check test lint types prove edits conform vectors bench docs docs-check fmt clean
+.PHONY: check test test-all lint types prove edits conform vectors bench docs docs-check fmt clean
 
 check: $(STAMP)        ## the main job: prove, conform and bench on this machine's memory map
 	$(BIN)/svsm-conformance --profile $(PROFILE)
 
 test: $(STAMP) lint types docs-check    ## lint, types, generated docs and the tests
+	$(BIN)/python -m pytest --numprocesses auto -m "not slow"
+
+test-all: $(STAMP) lint types docs-check    ## the same, and the tests that take minutes
 	$(BIN)/python -m pytest --numprocesses auto
 
 $(STAMP): $(SOURCES)

@@ -17,7 +17,10 @@ from conformance.runner import run
 from spec.prove.run import Effort, matching, prove_many
 from spec.prove.solvers import Budget
 
-pytestmark = pytest.mark.filterwarnings("ignore::Warning:distributed", "ignore::ResourceWarning")
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.filterwarnings("ignore::Warning:distributed", "ignore::ResourceWarning"),
+]
 DEVICES = ("impl:handoff", "defect:tail_lost")
 ONLY = "handoff.carve"
 

@@ -97,6 +97,7 @@ def test_doors_follow_the_policy():
     assert max(d.op.pages for d in created) <= 4096
 
 
+@pytest.mark.slow
 def test_doors_are_the_same_in_a_process_that_used_the_solver_before():
     script = (
         "import z3, hashlib\n"

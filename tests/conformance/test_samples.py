@@ -90,6 +90,7 @@ def test_there_are_thirty_twins_and_each_is_of_another_mistake():
     assert not set(texts) & {source.read_text() for source in SOURCES.values()}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("twin_id", CHOSEN)
 def test_a_mutated_twin_is_found(twin_id, workshop):
     twin = next(one for one in twins.all_twins() if one.id == twin_id)
@@ -123,6 +124,7 @@ def test_the_page_tells_of_every_twin_and_of_this_version():
 DEEDS = ("panics", "panics_to_abort", "loops", "answers_an_unknown_code")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("deed_id", DEEDS)
 def test_a_deed_is_told_in_words_and_the_run_goes_on(deed_id, workshop):
     deed = next(one for one in deeds.all_deeds() if one.id == deed_id)

@@ -56,6 +56,7 @@ def written(language, text, places, blocks):
     return text
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("language", LANGUAGES)
 def test_what_the_page_says_conforms(language, tmp_path, monkeypatch):
     if language == "rust" and shutil.which("cargo") is None:
