@@ -3,6 +3,8 @@
 import subprocess
 import sys
 
+import pytest
+
 from conformance.aims import SMALL_CREATE_PAGES, SMALL_PAGES, SMALL_WORDS, asked
 from conformance.builtin import RUNS_POLICY
 from conformance.doors import doors
