@@ -18,7 +18,7 @@ from conformance.audit.verdict import DATA, Judge, Verdict, Violation, covers_al
 from conformance.audit.world import World, apart
 
 SECONDS = 30.0
-ASSUMED = ("pointers_disjoint", "stack_aligned", "direction_clear")
+ASSUMED = ("pointers_disjoint", "stack_aligned", "direction_clear", "panics_do_not_return")
 
 
 @dataclass(frozen=True)

@@ -64,6 +64,20 @@ class Clause:
         return self.only or any(item.many for item in self.items)
 
 
+def unchecked(clauses: tuple[Clause, ...], names: frozenset[str]) -> list[str]:
+    """Which values of the accesses are compared with nothing, as nobody said what they are."""
+    is_given = bool(names & {"value", "data"})
+    found = dict[str, None]()
+    for clause in clauses:
+        for item in clause.items:
+            is_open = item.value is None and (item.kind == "RMW" or not is_given)
+            if item.kind != "R" and (is_open or clause.only):
+                found[f"what `{clause.text}` writes"] = None
+            if item.many and item.kind == "R" and clause.returning is None:
+                found[f"what `{clause.text}` returns"] = None
+    return list(found)
+
+
 def _zero(names: Names) -> z3.BitVecRef:
     return z3.BitVecVal(0, 64)
 

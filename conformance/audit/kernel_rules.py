@@ -23,7 +23,6 @@ FULL = (1 << 64) - 1
 NONE, ALL, MIXED = 0, 1, 2
 
 WORDS_AT, ONES = z3.BitVec("words", 64), z3.BitVec("ones", 64)
-LINE = z3.BitVec("word", 64)
 
 
 def _page(name: str) -> Any:
@@ -221,11 +220,6 @@ def _sum(world: KernelWorld, s: State, adds: Any, wanted: Any) -> Any:
 def ones_of(world: KernelWorld, at: Any) -> Any:
     """How many bits of a word are set."""
     return world.count_ones(world.held(at), 64)
-
-
-def ones_by_bit(world: KernelWorld, s: State) -> list[tuple[str, Any]]:
-    """The number of ones, one bit after the other."""
-    return [("it is the sum of the bits", _returned(s, 32) == bits.count_ones(LINE, 64)[31:0])]
 
 
 POINT = z3.ULT(FIRST, PAGES)

@@ -34,6 +34,7 @@ ASSUMED = (
     "pointers_disjoint",
     "stack_aligned",
     "direction_clear",
+    "panics_do_not_return",
     "words_cover_every_page",
     "words_on_a_boundary_of_8_below_2**47",
     "memset_contract",

@@ -7,9 +7,10 @@ import msgspec
 from rich.console import Console
 from rich.text import Text
 
-from conformance.audit.audit import ASSUMED, Finding, Question, functions_of
+from conformance.audit.audit import ASSUMED, Finding, Question, functions_of, understand
 from conformance.audit.elf import ElfFile
 from conformance.audit.encodings import told
+from conformance.audit.expect import unchecked
 from conformance.audit.inlined import inlined_away
 from conformance.audit.verdict import Verdict
 from conformance.console import table
@@ -19,7 +20,10 @@ EXITS = ((Verdict.FAIL, 1), (Verdict.INCONCLUSIVE, 3))
 
 
 class AuditReport(msgspec.Struct, kw_only=True):
-    """The results of a run. assume: what was promised; assumptions: what is always supposed."""
+    """The results of a run. assume: what was promised; assumptions: what is always supposed.
+
+    unchecked: values of accesses that are compared with nothing.
+    """
 
     schema: str = SCHEMA
     object: str
@@ -27,6 +31,7 @@ class AuditReport(msgspec.Struct, kw_only=True):
     expect: str
     assume: list[str]
     assumptions: list[str]
+    unchecked: list[str]
     findings: list[Finding]
 
     def to_json(self) -> bytes:
@@ -43,12 +48,14 @@ class AuditReport(msgspec.Struct, kw_only=True):
 
 def report(name: str, question: Question, findings: Sequence[Finding]) -> AuditReport:
     """A report of findings."""
+    asked = understand(question)
     return AuditReport(
         object=name,
         args=question.args,
         expect=question.expect,
         assume=list(question.assume),
         assumptions=list(ASSUMED),
+        unchecked=unchecked(asked.clauses, frozenset(asked.arguments.names)),
         findings=list(findings),
     )
 
@@ -65,6 +72,9 @@ def show(found: AuditReport, console: Console) -> None:
         style="dim",
         markup=False,
     )
+    if found.unchecked:
+        said = f"value not checked: {', '.join(found.unchecked)}"
+        console.print(said, style="bold yellow", markup=False, soft_wrap=True)
 
 
 STYLES = {Verdict.PASS: "bold green", Verdict.FAIL: "bold red", Verdict.INCONCLUSIVE: "bold yellow"}

@@ -3,12 +3,15 @@ FAIL, and nothing is left undecided."""
 
 import subprocess
 import time
+from io import StringIO
 
 import pytest
 from built import LEVELS, OBJECTS, cases_of, gcc
+from rich.console import Console
 
 from conformance.audit.audit import Question, audit
 from conformance.audit.elf import read_objects
+from conformance.audit.report import report, show
 from conformance.audit.verdict import Verdict
 
 SOURCE = OBJECTS / "accessors.c"
@@ -65,3 +68,25 @@ def test_an_accessor_is_audited_in_a_fifth_of_a_second(built):
         began = time.process_time()
         judged(built("-O2"), case)
         assert time.process_time() - began < 0.2, case.function
+
+
+@pytest.mark.parametrize(
+    "args, expect, unchecked",
+    [
+        ("mmio,value", "W32", []),
+        ("mmio", "W32", ["what `W32` writes"]),
+        ("mmio", "W32(5)", []),
+        ("mmio,value", "RMW32", ["what `RMW32` writes"]),
+        ("mmio,value", "RMW32(old | value)", []),
+        ("mmio", "R32*", ["what `R32*` returns"]),
+        ("mmio", "R32* returning read", []),
+        ("mmio,value", "only W32", ["what `only W32` writes"]),
+    ],
+)
+def test_a_value_that_nothing_is_said_of_is_told_as_not_checked(args, expect, unchecked):
+    found = report("object", Question(args, expect), [])
+    assert found.unchecked == unchecked
+    assert "panics_do_not_return" in found.assumptions
+    console = Console(record=True, file=StringIO(), width=200)
+    show(found, console)
+    assert ("value not checked" in console.export_text()) == bool(unchecked)
