@@ -14,7 +14,15 @@
 #define BLOCK 512u /* pages of 2 MiB */
 #define PAGES_OF_64_BITS (UINT64_C(1) << 52)
 
-enum { MEMORY = 0, LAST_TYPE = 5, HIDDEN = 5 };
+#define PAGES_OF_4_GIB (UINT64_C(1) << 20)
+#define HOLE_FIRST 160u /* 640 KiB */
+#define HOLE_STOP 256u /* 1 MiB */
+
+enum { MEMORY = 0, PLATFORM_RESERVED = 1, LAST_TYPE = 5, HIDDEN = 5 };
+/* From this type on OVMF takes the first entry to be noise. */
+enum { NOISE = 16 };
+/* PVALIDATE: 2 MiB are asked for, and the RMP entry is of 4 KiB. */
+enum { FAIL_SIZEMISMATCH = 6 };
 
 typedef struct svsm_entry entry;
 typedef struct svsm_range range;
@@ -295,9 +303,98 @@ static svsm_status write_map(uint8_t *memory, uint64_t address, uint64_t bytes, 
     return SVSM_HANDOFF_OK;
 }
 
+/* Validate and zero a block, or page by page where the RMP holds smaller entries. */
+static bool bring_in(uint64_t block, const struct svsm_machine *machine)
+{
+    bool carry = false;
+    int64_t code = machine->pvalidate(machine->host, block, true, &carry);
+
+    if (code != FAIL_SIZEMISMATCH) {
+        if (code || carry)
+            return false;
+        machine->zero(machine->host, block, true);
+        return true;
+    }
+    for (uint64_t page = block; page < block + BLOCK; page++) {
+        code = machine->pvalidate(machine->host, page, false, &carry);
+        if (code || carry)
+            return false;
+        machine->zero(machine->host, page, false);
+    }
+    return true;
+}
+
+static svsm_status validate(const range *region, bool shared, const struct svsm_machine *machine)
+{
+    if (shared)
+        for (uint64_t block = region->first; block < region->stop; block += BLOCK)
+            if (!machine->make_private(machine->host, block, true))
+                return SVSM_HANDOFF_NOT_PRIVATE;
+    for (uint64_t block = region->first; block < region->stop; block += BLOCK)
+        if (!bring_in(block, machine))
+            return SVSM_HANDOFF_NOT_VALIDATED;
+    return SVSM_HANDOFF_OK;
+}
+
+/* An entry as OVMF finds it. */
+struct slot {
+    uint64_t first, pages, stop;
+    unsigned type;
+    uint32_t reserved;
+};
+
+/* The entry at a place of the page; false where the reader stops. */
+static bool slot_at(const uint8_t *page, uint64_t bytes, uint64_t i, struct slot *slot)
+{
+    const uint8_t *at = page + i * ENTRY_BYTES;
+
+    if (bytes / ENTRY_BYTES <= i)
+        return false;
+    slot->first = little(at, 8);
+    slot->pages = little(at + 8, 8);
+    slot->stop = slot->first + slot->pages;
+    slot->type = (unsigned)little(at + 16, 2);
+    slot->reserved = (uint32_t)little(at + 20, 4);
+    return slot->pages != 0;
+}
+
+static svsm_status view(const uint8_t *page, uint64_t bytes, bool takes_map, bool checks_first,
+                        bool low_from_base, uint64_t told, range *ram, uint64_t *ram_count,
+                        range *reserved, uint64_t *reserved_count, uint64_t room)
+{
+    struct slot slot;
+    uint64_t low = told, highest = 0, seen = 0, kept = 0;
+
+    (void)room;
+    if (!takes_map || !slot_at(page, bytes, 0, &slot))
+        return SVSM_HANDOFF_NOT_TAKEN;
+    if (checks_first && (slot.type >= NOISE || slot.reserved))
+        return SVSM_HANDOFF_NOT_TAKEN;
+    for (uint64_t i = 0; slot_at(page, bytes, i, &slot); i++) {
+        if (slot.type != MEMORY)
+            continue;
+        if (low_from_base && slot.first == 0)
+            low = slot.pages % PAGES_OF_4_GIB;
+        if (!low_from_base && slot.stop < PAGES_OF_4_GIB && slot.stop > highest)
+            low = highest = slot.stop;
+    }
+    ram[seen++] = (range){0, HOLE_FIRST};
+    if (low > HOLE_STOP)
+        ram[seen++] = (range){HOLE_STOP, low};
+    for (uint64_t i = 0; slot_at(page, bytes, i, &slot); i++) {
+        if (slot.type == MEMORY && slot.stop > low)
+            ram[seen++] = (range){slot.first, slot.stop};
+        if (slot.type == PLATFORM_RESERVED)
+            reserved[kept++] = (range){slot.first, slot.stop};
+    }
+    *ram_count = seen;
+    *reserved_count = kept;
+    return SVSM_HANDOFF_OK;
+}
+
 static const char *const claims[] = {
     "handoff.read", "handoff.size", "handoff.kernel", "handoff.reserve", "handoff.carve",
-    "handoff.write", NULL,
+    "handoff.write", "handoff.validate", "handoff.low_memory", "handoff.view", NULL,
 };
 
 static const struct svsm_handoff stages = {
@@ -306,6 +403,8 @@ static const struct svsm_handoff stages = {
     .reserve = reserve,
     .carve = carve,
     .write = write_map,
+    .validate = validate,
+    .view = view,
 };
 
 static const struct svsm_library library = {
