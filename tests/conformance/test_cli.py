@@ -230,6 +230,7 @@ def test_an_interrupted_prove_leaves_a_valid_partial_report(tmp_path, stop, code
     assert found["partial"] is True
 
 
+@pytest.mark.slow
 def test_explain_says_what_things_are():
     for name in ("claim_2m", "claim_2m.mixed", "no_page_is_claimed_twice", "tail_word_lost"):
         done = run("explain", name)

@@ -72,7 +72,8 @@ def test_a_defect_is_refuted_by_the_sentence_that_it_names(found: Defect) -> Non
 @by_id
 def test_a_defect_is_found_by_random_traces(found: Defect) -> None:
     make = partial(defects.device, found.id)
-    assert defects.is_found_in_bulk(make, defects.BUDGET_SECONDS, found.policy)
+    # More than is ever needed: others may be at work on the machine.
+    assert defects.is_found_in_bulk(make, 10 * defects.BUDGET_SECONDS, found.policy)
 
 
 def test_random_traces_find_nothing_wrong_with_the_real_twin() -> None:

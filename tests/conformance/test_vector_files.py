@@ -55,6 +55,7 @@ def test_vectors_find_who_differs(folder, device, differs):
     assert bool(checked.findings) == differs
 
 
+@pytest.mark.slow
 def test_ids_are_unique_stay_with_the_question_and_say_the_case():
     made = [*vectors.make(BUILTIN_POLICY), *handoff.make(), *mmio.make()]
     ids = [vector.id for vector in made]

@@ -16,6 +16,7 @@ def conform(folder, *arguments):
     return subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
 
 
+@pytest.mark.slow
 def test_a_library_and_a_program_that_conform_are_told_to(compiled, tmp_path):
     only = ("--only", "validation.bitmap.fill", "--budget", "0.3s")
     done = conform(tmp_path, "--device", f"c:{compiled('flat.c')}", PROGRAM, *only)
@@ -23,6 +24,7 @@ def test_a_library_and_a_program_that_conform_are_told_to(compiled, tmp_path):
     assert done.stdout.count("CONFORMS") == 2
 
 
+@pytest.mark.slow
 def test_a_library_that_dies_is_told_and_the_run_comes_to_its_end(compiled, tmp_path):
     lib = compiled("misdeeds.c", DEED="abort()")
     only = ("--only", "validation.bitmap.claim_range", "--budget", "2s")

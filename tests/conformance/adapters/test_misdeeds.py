@@ -70,6 +70,7 @@ def test_each_misdeed_is_a_verdict_that_names_its_step(compiled, left_running, n
     assert not left_running()
 
 
+@pytest.mark.slow
 def test_a_device_that_ends_too_often_is_given_up(compiled):
     device = found.record(f"c:{compiled('misdeeds.c', DEED='abort()')}")
     start, steps = traces(device.policy)

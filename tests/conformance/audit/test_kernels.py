@@ -25,8 +25,12 @@ def proof_of(path, kernel, seconds=60):
 QUICK = ("point_test", "point_set", "point_clear", "large_test", "large_fill", "range_fill")
 SUMS = ("words_count_popcnt", "words_count_plain", "words_count", "range_count", "words_sum")
 
+LONG = ("range_test", "range_find_clear")
 
-@pytest.mark.parametrize("kernel", [*QUICK, *SUMS, "range_test", "range_find_clear"])
+
+@pytest.mark.parametrize(
+    "kernel", [*QUICK, *SUMS, *(pytest.param(name, marks=pytest.mark.slow) for name in LONG)]
+)
 def test_a_kernel_of_the_built_in_implementation_is_proved(kernel):
     try:
         path = built_object()

@@ -229,6 +229,7 @@ def test_divergence_without_its_trace_is_told_all_the_same(tmp_path):
     assert page.count('class="strip"') >= 2
 
 
+@pytest.mark.slow
 def test_all_obligations_fit_into_a_page_under_a_megabyte():
     chance = random.Random(0)
     results = [
