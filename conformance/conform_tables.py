@@ -57,9 +57,10 @@ def _rules_table(found: ConformReport) -> Any:
             f"{sum(row.batches for row in rows):,}",
             str(sum(row.differences for row in rows)),
         )
-    for device in found.devices:
-        for rule in device.not_claimed:
-            shown.add_row(rule, "not claimed", f"by {device.device}", "", "", "", style="dim")
+    for rule in dict.fromkeys(rule for device in found.devices for rule in device.not_claimed):
+        by = [device.device for device in found.devices if rule in device.not_claimed]
+        who = "" if len(by) == len(names) else f"by {', '.join(by)}"
+        shown.add_row(rule, "not claimed", who, "", "", "", style="dim")
     return shown
 
 
