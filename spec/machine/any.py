@@ -43,6 +43,10 @@ class AnyMachine:
         """An access to a frame exits to the host."""
         return self.absent.has(gfn)
 
+    def adjusting_exits(self, gfn: Word, _large: Bool) -> Bool:
+        """A change of rights exits to the host."""
+        return self.exits(gfn)
+
     def reaches(self, gfn: Word, _large: Bool) -> Bool:
         """An access to a block comes through."""
         return self.usable.has(gfn)

@@ -26,6 +26,10 @@ class Native:
         """No access exits."""
         return False
 
+    def adjusting_exits(self, _gfn: Word, _large: Bool) -> Bool:
+        """There are no rights, and no exit."""
+        return False
+
     def reaches(self, _gfn: Word, _large: Bool) -> Bool:
         """Every access comes through."""
         return True

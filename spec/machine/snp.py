@@ -125,6 +125,10 @@ class Snp:
         """An access to a frame exits to the host: its page is not this guest's, or another's."""
         return negate(self.maps(self.npt.at(gfn), gfn))
 
+    def adjusting_exits(self, gfn: Word, _large: Bool) -> Bool:
+        """RMPADJUST of a block exits to the host, as an access does."""
+        return self.exits(gfn)
+
     def reaches(self, gfn: Word, large: Bool) -> Bool:
         """An access to each page of a block comes through: this guest's, for it, validated."""
         spn = self.npt.at(gfn)

@@ -68,6 +68,15 @@ class Tdx:
         """An access to a frame exits to the host: there is no page."""
         return negate(self.present.has(gfn))
 
+    def adjusting_exits(self, gfn: Word, large: Bool) -> Bool:
+        """TDG.MEM.PAGE.ATTR.WR of a block exits: there is no page, or one of a 2 MiB leaf is named.
+
+        The host then splits the leaf; attributes are those of a leaf, and not of a part of it.
+
+        Source: Intel TDX module 1.5, TDG.MEM.PAGE.ATTR.WR.
+        """
+        return any_of(self.exits(gfn), all_of(self.large.has(gfn), negate(large)))
+
     def reaches(self, gfn: Word, large: Bool) -> Bool:
         """An access to each page of a block comes through."""
         aligned = bits_and(gfn, minus(block_pages(large), 1)) == 0

@@ -40,6 +40,7 @@ from spec.validation.svsm import (
     Stage,
     Svsm,
     access,
+    adjusting,
     at,
     hits,
     idle,
@@ -249,7 +250,7 @@ def grant(s: Svsm, op: Cpu) -> Cases:
     def granted() -> Svsm:
         return effective(changed(s, hw=s.hw.granting(first, large, RIGHTS_RWX)), op.vcpu)
 
-    return (*access(s, first, large), Case("granted", True, Did.DONE, granted))
+    return (*adjusting(s, first, large), Case("granted", True, Did.DONE, granted))
 
 
 @rule(AREA, Cpu, cite=apm2("15.36.6"), enabled=at(Pc.CHECK))
@@ -275,7 +276,8 @@ def check(s: Svsm, op: Cpu) -> Cases:
 def revoke(s: Svsm, op: Cpu) -> Cases:
     """Take a block's rights away from the guest's VMPL and those below."""
     first, large = s.block(op.vcpu)
-    exits, unvalidated = access(s, first, False)
+    exits, _ = adjusting(s, first, large)
+    _, unvalidated = access(s, first, False)
     create = s.cpus.mode.at(op.vcpu) == Mode.CREATE
     pc = pick(create, int(Pc.FLUSH), int(Pc.RESCIND))
     result = Result.FAIL_SIZEMISMATCH
@@ -328,7 +330,7 @@ def restore(s: Svsm, op: Cpu) -> Cases:
     def restored() -> Svsm:
         return s.ending(op.vcpu, result, hw=s.hw.granting(first, large, RIGHTS_RWX))
 
-    return (*access(s, first, large), Case("restored", True, Did.REFUSED, restored, result))
+    return (*adjusting(s, first, large), Case("restored", True, Did.REFUSED, restored, result))
 
 
 @rule(AREA, Cpu, cite=svsm_spec("SVSM_CORE_PVALIDATE"), enabled=at(Pc.FLUSH))

@@ -306,3 +306,12 @@ def access(s: Svsm, gfn: Word, large: Bool) -> tuple[Case, Case]:
         Case("exits", s.hw.exits(gfn), Did.EXIT, s),
         Case("unvalidated", negate(s.hw.reaches(gfn, large)), Did.HALTED, s.stopped),
     )
+
+
+def adjusting(s: Svsm, gfn: Word, large: Bool) -> tuple[Case, Case]:
+    """How a change of the guest's rights to a claimed block can fail: as an access to it.
+
+    That each of its pages is validated is looked at, whatever size the machine has them in.
+    """
+    _, unvalidated = access(s, gfn, large)
+    return Case("exits", s.hw.adjusting_exits(gfn, large), Did.EXIT, s), unvalidated

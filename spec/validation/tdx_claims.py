@@ -45,10 +45,11 @@ CITE = decision("0018-machines")
 
 @sentence(tdx_module("Secure EPT"))
 def large_leaves_are_whole(s: Any, g: Word) -> Bool:
-    """The 512 leaves of a 2 MiB page agree."""
+    """The 512 leaves of a 2 MiB page agree, and so do the guest's rights to them."""
     hw, first = s.hw, base(g)
     alike = all_of(
         same(hw.accepted.has(g), hw.accepted.has(first)),
+        hw.rights.at(g) == hw.rights.at(first),
         hw.present.has(g),
     )
     return all_of(same(hw.large.has(g), hw.large.has(first)), implies(hw.large.has(g), alike))
@@ -56,8 +57,8 @@ def large_leaves_are_whole(s: Any, g: Word) -> Bool:
 
 @sentence(tdx_module("Secure EPT"))
 def accepted_pages_are_present(s: Any, g: Word) -> Bool:
-    """A page that is accepted, or that a CPU remembers the way to, has been added by the host."""
-    used = any_of(s.hw.accepted.has(g), s.hw.tlb.has(g))
+    """A page that is accepted, or that the guest has rights or a way to, was added by the host."""
+    used = any_of(s.hw.accepted.has(g), s.hw.tlb.has(g), s.hw.rights.at(g) != 0)
     way = implies(s.hw.tlb.has(g), s.hw.accepted.has(g))
     return all_of(implies(used, s.hw.present.has(g)), way)
 

@@ -31,6 +31,7 @@ from spec.validation.svsm import (
     Stage,
     Svsm,
     access,
+    adjusting,
     at,
     idle,
     is_busy,
@@ -172,7 +173,7 @@ def demote(s: Svsm, op: Cpu) -> Cases:
         hw = s.hw.with_vmsa(first, False).granting(first, False, rights)
         return unregistered(s, first).ending(op.vcpu, Result.SUCCESS, hw=hw)
 
-    return (*access(s, first, False), Case("demoted", True, Did.DONE, demoted))
+    return (*adjusting(s, first, False), Case("demoted", True, Did.DONE, demoted))
 
 
 RULES = (create, promote, delete, demote)

@@ -24,9 +24,11 @@ from conformance.protocol.run import (
 from conformance.protocol.trace import load
 from conformance.protocol.vectors import kept
 from conformance.protocol.walk import again, drawn, reduced, walk
-from conformance.protocol.ways import WAYS
-from conformance.protocol.world import cold, starts
+from conformance.protocol.ways import WAYS, reboot_of_a_large_page, served
+from conformance.protocol.world import BLOCKS, PAGES, cold, starts
 from conformance.trace import TraceError
+from spec.machine.snp import RIGHTS_RWX
+from spec.validation import pvalidate, reboot
 from spec.validation.svsm_claims import GIVEN, KEPT, named, plain
 
 ids = [found.id for found in defects.all_defects()]
@@ -81,6 +83,27 @@ def test_on_tdx_a_page_that_was_accepted_before_is_filled_all_the_same() -> None
                 found += accepted.has(first)
                 assert type(joint.device.pending[op.vcpu]) is before.Fill
     assert found
+
+
+def test_on_tdx_a_part_of_a_leaf_is_given_up_once_the_host_has_split_the_leaf() -> None:
+    joint = Joint(SvsmDevice(), cold(machine="tdx"))
+    for rule, op in reboot_of_a_large_page(joint, "tdx"):
+        if rule.id == reboot.reboot.id:
+            break
+        joint.do(rule, op)
+    block, part = BLOCKS[0], BLOCKS[0] + 7
+    assert joint.state.hw.large.has(part)
+    request = pvalidate.call, pvalidate.Call(0, PAGES.start << 12 | 8, 1)
+    revoked = []
+    for rule, op in served(joint, request, part << 12, "tdx"):
+        taken = joint.do(rule, op)
+        if rule.id == pvalidate.revoke.id:
+            revoked.append((taken.case, joint.state.hw.rights.at(part)))
+    assert revoked == [("exits", RIGHTS_RWX), ("revoked", 0)]
+    assert not joint.state.hw.large.has(part)
+    assert joint.state.hw.rights.at(block) == RIGHTS_RWX
+    assert not joint.state.claimed.has(part)
+    assert joint.state.claimed.has(block)
 
 
 @on_each
