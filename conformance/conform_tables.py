@@ -84,10 +84,15 @@ def _devices_table(found: ConformReport) -> Any:
             device.device,
             Text(device.verdict, style="green" if good else "bold red"),
             f"{device.compared:,}",
-            f"{device.speed.batch:,}",
-            f"{device.speed.step_by_step:,}",
+            _figure(device.speed.batch),
+            _figure(device.speed.step_by_step),
         )
     return shown
+
+
+def _figure(rate: int) -> str:
+    """A rate, or a dash where nothing was run in that way."""
+    return f"{rate:,}" if rate else "-"
 
 
 def _kill_table(found: ConformReport) -> Any:

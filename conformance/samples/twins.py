@@ -227,6 +227,17 @@ def hunts(twins: Sequence[Twin], folder: Path) -> Iterator[Hunt]:
             yield hunt(twin, profile, workshop)
 
 
+def _kept(twins: Sequence[Twin], folder: Path) -> int:
+    """Build twins to stay, and say how each is run."""
+    folder.mkdir(parents=True, exist_ok=True)
+    workshop = Workshop(folder.resolve())
+    for twin in twins:
+        for profile in twin.profiles:
+            library = workshop.changed(twin.id, twin.sample, twin.text(), profile)
+            print(f"svsm-conformance conform --device c:{library}", flush=True)
+    return 0
+
+
 def main(arguments: Sequence[str]) -> int:
     """Look for all twins, or those named; print the table."""
     from conformance.samples import page
@@ -234,8 +245,15 @@ def main(arguments: Sequence[str]) -> int:
     parser = argparse.ArgumentParser(prog="python -m conformance.samples.twins")
     parser.add_argument("ids", nargs="*", help="twins to look for; all if none is given")
     parser.add_argument("--write", action="store_true", help="write docs/samples.md")
+    keep = "build them into this directory and leave them there, to be run with conform"
+    parser.add_argument("--keep", metavar="DIR", type=Path, help=keep)
     asked = parser.parse_args(arguments)
+    known = [twin.id for twin in all_twins()]
+    if missing := [one for one in asked.ids if one not in known]:
+        parser.error(f"{missing[0]}: no such twin; those there are stand in {CATALOGUE}")
     chosen = [twin for twin in all_twins() if not asked.ids or twin.id in asked.ids]
+    if asked.keep:
+        return _kept(chosen, asked.keep)
     done: list[Hunt] = []
     with tempfile.TemporaryDirectory() as folder:
         for one in hunts(chosen, Path(folder)):
