@@ -9,7 +9,7 @@ STAMP   := $(VENV)/.installed
 SOURCES := pyproject.toml $(wildcard impl/*.pyx impl/*.pxd impl/*.h) \
            $(wildcard conformance/trap/*.pyx conformance/trap/*.[ch])
 
-.PHONY: check test test-all lint types prove edits conform vectors bench docs docs-check fmt clean
+.PHONY: check test test-all lint types prove edits conform vectors bench docs docs-check doors fmt clean
 
 check: $(STAMP)        ## the main job: prove, conform and bench on this machine's memory map
 	$(BIN)/svsm-conformance --profile $(PROFILE)
@@ -55,6 +55,10 @@ docs: $(STAMP)         ## the rules' pages, generated
 docs-check: $(STAMP)
 	$(BIN)/python -m conformance.docs --check docs/rules
 	$(BIN)/python -m conformance.schema --check conformance/schemas
+
+doors: $(STAMP)        ## the ways to each case that are kept in conformance/data
+	$(BIN)/python -m conformance.door_file
+	$(BIN)/python -m conformance.protocol.doors
 
 fmt: $(STAMP)
 	$(BIN)/ruff format .

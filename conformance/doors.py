@@ -7,6 +7,9 @@ the layout. A model becomes a door only if the oracle, on plain numbers, takes t
 
 The solver's sets hold the few pages that the conditions look at, so a door is also dressed: pages
 on which its case does not depend are claimed, and a device that reaches too far shows it.
+
+Those for the built-in devices are kept (`conformance.door_file`), for as long as nothing changes
+that they follow from.
 """
 
 from collections.abc import Iterator
@@ -18,6 +21,7 @@ from typing import Any
 import z3
 
 from conformance.aims import Aim, aims, asked, bounds, facts
+from conformance.door_file import kept
 from spec.catalogue import subject_of
 from spec.pages import ListedWords
 from spec.prove.matrix import Subject, situation, well_formed
@@ -52,7 +56,7 @@ def doors(policy: Policy, rules: frozenset[str] | None = None) -> tuple[Door, ..
     if subject.id == runs.AREA:
         return tuple(door for door in _of_runs(policy) if rules is None or door.rule.id in rules)
     wanted = [rule for rule in subject.rules if rules is None or rule.id in rules]
-    return tuple(door for rule in wanted for door in _made(subject, rule, policy))
+    return tuple(door for rule in wanted for door in _made(rule, policy))
 
 
 @cache
@@ -77,9 +81,19 @@ def _kept_as_runs(policy: Policy) -> Iterator[Door]:
 
 
 @cache
-def _made(subject: Subject, rule: Rule, policy: Policy) -> tuple[Door, ...]:
+def _made(rule: Rule, policy: Policy) -> tuple[Door, ...]:
+    """The doors of one rule: those that are kept, or found now where none are."""
+    there = tuple(
+        Door(door.id, rule, door.case, start, op, door.aim)
+        for door, start, op in kept(rule, policy)
+    )
+    return there or found(rule, policy)
+
+
+def found(rule: Rule, policy: Policy) -> tuple[Door, ...]:
+    """The doors of one rule of the bitmap, by the solver."""
     with _fresh_terms():
-        return tuple(_of(subject, rule, policy))
+        return tuple(_of(subject_of(policy), rule, policy))
 
 
 def _of(subject: Subject, rule: Rule, policy: Policy) -> Iterator[Door]:

@@ -1,17 +1,22 @@
 """The solver opens a door to every case of every rule, and every door leads where it says."""
 
+import hashlib
 import subprocess
 import sys
+from importlib.resources import files
 
+import msgspec
 import pytest
 
+from conformance import door_file
 from conformance.aims import SMALL_CREATE_PAGES, SMALL_PAGES, SMALL_WORDS, asked
 from conformance.builtin import RUNS_POLICY
-from conformance.doors import doors
+from conformance.doors import doors, found
 from spec.catalogue import SUBJECTS
 from spec.prove.matrix import situation
 from spec.prove.world import Symbolic
 from spec.rule import step
+from spec.validation import bitmap
 from spec.validation.bitmap import PAGE_4K, Policy, gfn
 from spec.validation.outcomes import Outcome
 from tests.conformance.broken import POLICY
@@ -99,6 +104,28 @@ def test_doors_follow_the_policy():
     assert max(d.op.pages for d in created) <= 4096
 
 
+def test_doors_that_are_kept_are_those_that_are_found():
+    for rule in (bitmap.claim_4k, bitmap.query):
+        there = tuple(door for door in doors(POLICY) if door.rule is rule)
+        assert there == found(rule, POLICY)
+
+
+def test_nothing_is_taken_from_a_file_that_follows_from_something_else(monkeypatch):
+    assert list(door_file.kept(bitmap.query, POLICY))
+    monkeypatch.setattr(door_file, "digest", lambda: "0" * 64)
+    door_file._kept.cache_clear()
+    try:
+        assert not list(door_file.kept(bitmap.query, POLICY))
+    finally:
+        door_file._kept.cache_clear()
+
+
+def test_the_file_is_of_these_rules():
+    data = (files("conformance") / "data" / door_file.FILE).read_bytes()
+    said = msgspec.json.decode(data, type=door_file.DoorFile).digest
+    assert said == door_file.digest(), "python -m conformance.door_file makes it anew"
+
+
 @pytest.mark.slow
 def test_doors_are_the_same_in_a_process_that_used_the_solver_before():
     script = (
@@ -108,13 +135,12 @@ def test_doors_are_the_same_in_a_process_that_used_the_solver_before():
         "x, y = z3.BitVecs('op_stop s_base', 64)\n"
         "z3.solve(z3.LShR(y, 12) + x == 7, x != y)\n"
         "prove_many(matching(['*count*']), Effort(('z3',)), Budget(), 1)\n"
-        "from conformance.doors import doors\n"
+        "from conformance.doors import found\n"
+        "from spec.validation.bitmap import RULES\n"
         "from tests.conformance.broken import POLICY\n"
-        "made = [(d.id, d.aim, d.start, d.op) for d in doors(POLICY)]\n"
+        "made = [(d.id, d.aim, d.start, d.op) for rule in RULES for d in found(rule, POLICY)]\n"
         "print(hashlib.sha256(repr(made).encode()).hexdigest())"
     )
-    import hashlib
-
     made = [(d.id, d.aim, d.start, d.op) for d in doors(POLICY)]
     here = hashlib.sha256(repr(made).encode()).hexdigest()
     done = subprocess.run(
