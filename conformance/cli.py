@@ -336,7 +336,7 @@ def _conform(
     asked = beside.Beside(**files)
     beside.write("conform", checks.of_conform(found), found.exit_code, asked)
     if found.partial:
-        raise KeyboardInterrupt
+        raise _stopped()
     return found.exit_code
 
 
@@ -609,8 +609,16 @@ def _say(line: str, code: int) -> int:
     return code
 
 
-def _terminated(_signal: int, _frame: object) -> NoReturn:
+def _terminated(number: int, _frame: object) -> NoReturn:
+    # Who ends a whole group of processes says so twice; what was found is written once.
+    signal.signal(number, signal.SIG_IGN)
     raise TerminatedError
+
+
+def _stopped() -> KeyboardInterrupt:
+    """As which a command ends whose run was stopped and which has written what was found."""
+    terminated = signal.getsignal(signal.SIGTERM) is signal.SIG_IGN
+    return TerminatedError() if terminated else KeyboardInterrupt()
 
 
 def main() -> NoReturn:
