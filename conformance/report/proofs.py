@@ -13,7 +13,8 @@ from spec.assumptions import ALL
 from spec.prove.verdict import Result, Verdict
 
 PROVED = str(Verdict.PROVED)
-REACHED = "/is_reached"
+REACHED = ("is_reached", "an_example_takes_it")
+"""What is asked of a case alone: that some step takes it."""
 # Worst first, as `conformance.prove_report` has them.
 ORDER = ("DISAGREE", "ERROR", "REFUTED", "VACUOUS", "UNKNOWN", "BOUNDED", "PROVED")
 Key = tuple[str, str, str, tuple[str, ...]]
@@ -88,7 +89,8 @@ def _places(results: Sequence[Result]) -> dict[str, Place]:
     """Of each id its area, rule and case: a stem of which it is asked whether it is reached ends
     in a case, and any other is a rule, or an area that lemmas are about.
     """
-    cased = {r.id.removesuffix(REACHED) for r in results if r.id.endswith(REACHED)}
+    halves = [r.id.partition("/") for r in results]
+    cased = {stem for stem, _, name in halves if name in REACHED}
     rules = {stem.rpartition(".")[0] for stem in cased}
     made = {}
     for result in results:
