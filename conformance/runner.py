@@ -144,10 +144,12 @@ def _run_all(
 ) -> list[DeviceReport]:
     """Each device in a process of its own, as many at once as `jobs` says.
 
-    The built-in twins share one, and the doors that are made in it.
+    Those built-in ones that are alike share one, and what is made in it once for all.
     """
-    twins_ = [task for task in tasks if _shares_doors(task)]
-    groups = [*([twins_] if twins_ else []), *([task] for task in tasks if task not in twins_)]
+    alike: dict[str, list[Task]] = {}
+    for task in tasks:
+        alike.setdefault(_shares(task), []).append(task)
+    groups = list(alike.values())
     jobs = min(jobs or len(os.sched_getaffinity(0)), len(groups))
     pool = workers or ThreadPoolExecutor(jobs)
     call: Callable[[Sequence[Task]], Any] = _isolated_all
@@ -172,13 +174,19 @@ def _run_all(
         pool.shutdown(wait=False, cancel_futures=True)
 
 
-def _shares_doors(task: Task) -> bool:
-    """A built-in twin, which is not expected to crash, with the usual policy or kept as runs."""
-    return task.device in ("impl:fast", "impl:pure", "impl:fast+runs", "impl:pure+runs")
+def _shares(task: Task) -> str:
+    """What tasks in one process have in common: the area of built-in devices, which are not
+    expected to crash. Any other device is alone.
+    """
+    area = area_of(task.device)
+    if not task.device.startswith("impl:"):
+        return task.device
+    return "twins" if area is None else area.id
 
 
 def _run_each(tasks: Sequence[Task]) -> list[DeviceReport]:
-    return [run_device(task) for task in tasks]
+    areas_of = [(area_of(task.device), task) for task in tasks]
+    return [area.run(task) if area else run_device(task) for area, task in areas_of]
 
 
 def _isolated_all(tasks: Sequence[Task]) -> list[DeviceReport]:
