@@ -19,10 +19,17 @@ import msgspec
 
 from conformance.files import write_atomically
 from conformance.handoff import oracle
-from conformance.handoff.calls import RULES, Call, stage_of
+from conformance.handoff.calls import RULES, Call, Reserve, stage_of
 from conformance.handoff.draw import Random, draws
 from conformance.handoff.oracle import Reached
-from conformance.handoff.reduce import neighbours, reduced, weight, wrapping
+from conformance.handoff.reduce import (
+    byte_by_byte,
+    in_the_way,
+    neighbours,
+    reduced,
+    weight,
+    wrapping,
+)
 from spec.catalogue import HANDOFF, handoff_rules
 from spec.prove.matrix import situation
 from spec.prove.world import Symbolic
@@ -70,14 +77,25 @@ def doors() -> tuple[Door, ...]:
 
 @cache
 def vectors() -> tuple[Door, ...]:
-    """Each door; where it is plain, the calls that differ from it by one in one number, or wrap."""
+    """Each door; where it is plain, the calls that differ from it in one place, or wrap."""
     made: dict[bytes, Door] = {}
     for door in doors():
-        is_plain = weight(door.call)[0] < FEW
-        beside = (*neighbours(door.call), *wrapping(door.call)) if is_plain else ()
+        beside = _beside(door.call) if weight(door.call)[0] < FEW else ()
         for call in (door.call, *beside):
             made.setdefault(msgspec.json.encode(call), Door(door.rule, door.case, call))
     return tuple(made.values())
+
+
+def _beside(call: Call) -> Iterator[Call]:
+    """The calls that a door's call is asked beside."""
+    yield from neighbours(call)
+    yield from wrapping(call)
+    yield from byte_by_byte(call)
+    if isinstance(call, Reserve):
+        told = oracle.answer(call, Counter())
+        if told.is_ok:
+            _, region = told.value
+            yield from in_the_way(call, region)
 
 
 def led(call: Call) -> Reached:

@@ -162,3 +162,21 @@ def wrapping(call: Call) -> Iterator[Call]:
                 made = Plain(now.kind, put(now.fields, path, 2**64 - number)).call()
                 if made is not None:
                     yield made
+
+
+def byte_by_byte(call: Call) -> Iterator[Call]:
+    """Areas in which one byte is another: whoever reads part of a field sees no difference."""
+    if isinstance(call, calls.Read):
+        for place, byte in enumerate(call.area):
+            other = bytes([(byte + 1) % 256])
+            yield calls.Read(call.area[:place] + other + call.area[place + 1 :], call.limit)
+
+
+def in_the_way(call: Call, region: calls.Range) -> Iterator[Call]:
+    """Maps in which one more excluded range meets the place that was found, first told or last."""
+    first, stop = region
+    if isinstance(call, calls.Reserve) and first < stop:
+        for page in (first, stop - 1):
+            here = (page, page + 1)
+            for excluded in ((here, *call.excluded), (*call.excluded, here)):
+                yield msgspec.structs.replace(call, excluded=excluded)
