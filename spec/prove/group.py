@@ -67,8 +67,11 @@ class Asked:
 
 def _asked(queries: Sequence[Query]) -> tuple[list[Any], list[Asked]]:
     """What all queries suppose, and the rest of each."""
-    told = [{(t := truth(h)).get_id(): t for h in q.hypotheses if h is not True} for q in queries]
-    common = set(told[0]).intersection(*told)
+    # Queries of one rule have one list of what they suppose, which is looked at once.
+    lists = {id(query.hypotheses): query.hypotheses for query in queries}
+    numbered = {place: _numbered(listed) for place, listed in lists.items()}
+    told = [numbered[id(query.hypotheses)] for query in queries]
+    common = set(told[0]).intersection(*numbered.values())
     asked = []
     for query, hypotheses in zip(queries, told, strict=True):
         own = [term for number, term in hypotheses.items() if number not in common]
@@ -77,6 +80,12 @@ def _asked(queries: Sequence[Query]) -> tuple[list[Any], list[Asked]]:
         plainly = given if query.plain is True else _all([given, query.plain])
         asked.append(Asked(plainly, given, broken))
     return [term for number, term in told[0].items() if number in common], asked
+
+
+def _numbered(hypotheses: Sequence[Any]) -> dict[int, Any]:
+    """What is supposed as terms, each once, by the number that z3 gives it."""
+    told = [truth(term) for term in hypotheses if term is not True]
+    return {term.get_id(): term for term in told}
 
 
 def _all(terms: Sequence[Any]) -> Any:

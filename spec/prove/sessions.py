@@ -86,6 +86,10 @@ def _rlimit(solver: Any) -> int:
     return int(next((v for k, v in solver.statistics() if k == "rlimit count"), 0))
 
 
+LEFT_OUT = ("PP_NORMALIZE", "PP_SKELETON_PREPROC")
+"""Passes that bitwuzla goes through before it solves, and that cost more here than they save."""
+
+
 class BitwuzlaSession:
     """bitwuzla."""
 
@@ -95,16 +99,27 @@ class BitwuzlaSession:
         options.set(bitwuzla.Option.TIME_LIMIT_PER, budget.seconds * 1000)
         options.set(bitwuzla.Option.SEED, budget.seed + 1)
         options.set(bitwuzla.Option.PRODUCE_MODELS, True)
+        for name in LEFT_OUT:
+            options.set(getattr(bitwuzla.Option, name), False)
         self.translated = Translator(bitwuzla, bitwuzla.TermManager())
         self.solver = bitwuzla.Bitwuzla(self.translated.manager, options)
         for term in supposed:
-            self.solver.assert_formula(self.translated.of(term))
+            self.solver.assert_formula(self._told(term))
+
+    def _told(self, term: Any) -> Any:
+        """`term` as bitwuzla's, once it knows at the outermost level what functions imply of it."""
+        made = self.translated.of(term)
+        for said in self.translated.alike:
+            self.solver.assert_formula(said)
+        self.translated.alike.clear()
+        return made
 
     def ask(self, term: Any, show: bool = False) -> Answer:
         """Whether `term` can hold; with a model where it can and one is to be shown."""
-        self.solver.push(1)
         # Where goals differ in a place alone, z3 makes each of them small by itself.
-        self.solver.assert_formula(self.translated.of(z3.simplify(term)))
+        asked = self._told(z3.simplify(term))
+        self.solver.push(1)
+        self.solver.assert_formula(asked)
         said = str(self.solver.check_sat())
         model = self.translated.model(self.solver) if show and said == "sat" else None
         self.solver.pop(1)

@@ -5,6 +5,7 @@ as text it is told again in each formula: a group that has 2,700 nodes is 430,00
 test compares what is made here with what bitwuzla's own parser makes of z3's text.
 """
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -53,6 +54,8 @@ INDICES = {z3.Z3_OP_EXTRACT: 2, z3.Z3_OP_ZERO_EXT: 1, z3.Z3_OP_SIGN_EXT: 1}
 UNARY = (z3.Z3_OP_AND, z3.Z3_OP_OR, z3.Z3_OP_XOR, z3.Z3_OP_BADD, z3.Z3_OP_CONCAT)
 """Of one thing alone these are that thing, and bitwuzla wants two."""
 LEAVES = (z3.Z3_OP_TRUE, z3.Z3_OP_FALSE, z3.Z3_OP_BNUM, z3.Z3_OP_UNINTERPRETED)
+FEW = 40
+"""Of as many places of a function each two are told to be alike; of more, the solver finds out."""
 Z3 = bare(
     "get_app_arg",
     "get_app_decl",
@@ -81,6 +84,7 @@ class Translator:
 
     made: by the number that z3 gives a term, which is its own while the term is `kept`. calls: by
     symbol, its declaration, and where it was asked: the places, and the term that answers.
+    alike: what follows of a function's being one, of each two places where it was asked.
     """
 
     bitwuzla: Any
@@ -90,6 +94,7 @@ class Translator:
     sorts: dict[int, Any] = field(default_factory=dict)
     kept: list[Any] = field(default_factory=list)
     calls: dict[str, list[tuple[Any, list[Any], Any]]] = field(default_factory=dict)
+    alike: list[Any] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         kinds = self.bitwuzla.Kind
@@ -154,8 +159,20 @@ class Translator:
         symbol = self.symbols[name]
         if parts:
             symbol = self.manager.mk_term(self.bitwuzla.Kind.APPLY, [symbol, *parts])
+            if len(self.calls[name]) < FEW:
+                self.alike += self._alike(parts, symbol, self.calls[name])
         self.calls[name].append((declared, parts, symbol))
         return symbol
+
+    def _alike(self, parts: list[Any], answer: Any, calls: Sequence[Any]) -> Iterator[Any]:
+        """That at places which are those of an earlier call the answer is that of the call."""
+        kinds, make = self.bitwuzla.Kind, self.manager.mk_term
+        for _, at, told in calls:
+            apart = [pair for pair in zip(parts, at, strict=True) if pair[0] != pair[1]]
+            if apart and not any(one.is_value() and other.is_value() for one, other in apart):
+                same = [make(kinds.EQUAL, list(pair)) for pair in apart]
+                places = make(kinds.AND, same) if len(same) > 1 else same[0]
+                yield make(kinds.IMPLIES, [places, make(kinds.EQUAL, [answer, told])])
 
     def model(self, solver: Any) -> Any:
         """The values that a solver has just found, as a model of z3's."""

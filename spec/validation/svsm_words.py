@@ -11,6 +11,7 @@ from spec.terms import (
     all_of,
     any_of,
     bits_and,
+    equal,
     negate,
 )
 from spec.validation.svsm import Mode, Pc, Svsm
@@ -42,7 +43,7 @@ NOBODYS = (Contents.ZEROED, Contents.GUEST, Contents.LAUNCHED, Contents.MIGRATED
 
 def one_of(term: Word, values: Sequence[int]) -> Bool:
     """A word is one of some numbers."""
-    return any_of(False, *(term == int(value) for value in values))
+    return any_of(False, *(equal(term, int(value)) for value in values))
 
 
 def works(s: Svsm, c: Word) -> Bool:

@@ -72,3 +72,16 @@ def test_a_model_has_the_values_that_were_found():
     solver.assert_formula(translator.of(said))
     assert solver.check_sat() == bitwuzla.Result.SAT
     assert z3.is_true(translator.model(solver).eval(said, model_completion=True))
+
+
+def test_what_functions_imply_is_told_and_true_of_every_function():
+    bitwuzla = module("bitwuzla")
+    translator = Translator(bitwuzla, bitwuzla.TermManager())
+    sort = z3.BitVecSort(64)
+    x, y, f = z3.BitVec("x", 64), z3.BitVec("y", 64), z3.Function("f", sort, sort)
+    translator.of(f(x) + f(y) + f(z3.BitVecVal(1, 64)) + f(z3.BitVecVal(2, 64)) == 0)
+    # Of six pairs of places that of two numbers can never be one.
+    assert len(translator.alike) == 5
+    solver = bitwuzla.Bitwuzla(translator.manager, bitwuzla.Options())
+    told = [translator.manager.mk_term(bitwuzla.Kind.NOT, [one]) for one in translator.alike]
+    assert {solver.check_sat(one) for one in told} == {bitwuzla.Result.UNSAT}
