@@ -36,10 +36,14 @@ class Difference(msgspec.Struct, frozen=True):
 
 
 class Speed(msgspec.Struct, frozen=True):
-    """Checked steps a second on one core, in bulk and one at a time."""
+    """Checked steps a second on one core, in bulk and one at a time.
+
+    rules: of a foreign record of pages, which rules the batches were drawn and judged by.
+    """
 
     batch: int
     step_by_step: int
+    rules: str = ""
 
 
 class DeviceReport(msgspec.Struct, frozen=True, kw_only=True):

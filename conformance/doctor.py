@@ -10,8 +10,11 @@ from importlib import import_module
 from rich.console import Console
 
 from conformance import memmap, trap
+from conformance.adapters.compiled import used
 from conformance.console import table
 from spec.prove.solvers import ASK, PACKAGES, Budget, MissingSolver
+from spec.validation.bitmap import Policy
+from spec.validation.outcomes import Outcome
 
 QUESTION = "(set-logic QF_UFBV)(declare-const x (_ BitVec 64))(assert (= x #x{:016x}))(check-sat)"
 LIBRARIES = ("hypothesis", "msgspec", "numpy", "rich", "cyclopts")
@@ -22,7 +25,7 @@ def examine(out: Console) -> int:
     """Print a row for each thing; 0, or 3 where a solver does not answer."""
     shown = table("doctor", "what", "is", "so")
     solvers = list(_solvers())
-    for row in (*_machine(), *solvers, *_twins(), *_trap(), *_libraries()):
+    for row in (*_machine(), *solvers, *_twins(), *_bulk(), *_trap(), *_libraries()):
         shown.add_row(*row)
     out.print(shown)
     return 0 if all(so == "answers" for _, _, so in solvers) else 3
@@ -59,6 +62,12 @@ def _twins() -> Iterator[tuple[str, str, str]]:
             yield f"impl, {twin} twin", "built", "in use" if kernels.built() == twin else "at hand"
         except ImportError as error:
             yield f"impl, {twin} twin", "not built", f"the pure twin serves ({error})"
+
+
+def _bulk() -> Iterator[tuple[str, str, str]]:
+    how = used(Policy(cap_pages=1 << 28, mixed_2m=int(Outcome.MIXED)))
+    what, _, why = how.partition(", which is ")
+    yield "rules of batches", what, why or "for foreign records of pages"
 
 
 def _trap() -> Iterator[tuple[str, str, str]]:

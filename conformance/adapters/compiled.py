@@ -66,6 +66,14 @@ def rules_in_c(policy: Policy) -> Any | None:
     return FFI.dlopen(str(path))
 
 
+def used(policy: Policy) -> str:
+    """By which rules batches for devices of a policy are drawn and judged, and why."""
+    if rules_in_c(policy) is not None:
+        return "compiled"
+    why = "do not compile" if compiler() else "have no C compiler"
+    return f"on arrays, which is slower: the compiled ones {why}"
+
+
 def _folder() -> Path:
     """Where compiled rules are kept: the user's own, so that nobody else has put them there."""
     home = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"

@@ -1,31 +1,39 @@
 """Somebody's class of Python behind messages; see `conformance.adapters.host`.
 
-Whatever it raises is told with the step at which it did. Which rules it is for, its members tell: a
-record of pages, the stages of the handoff, or MMIO.
+Whatever it raises is told with the step at which it did. What it is asked depends on the rules that
+it claims: of a record of pages, of the stages of the handoff, of MMIO, of an SVSM, or of several.
 """
 
 import sys
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from importlib import import_module
-from typing import Any
+from typing import Any, NamedTuple
 
+from conformance.adapters.class_protocol import ClassSvsm
+from conformance.adapters.found import GROUPS, RECORDS
 from conformance.adapters.host import Pipe, Serve
 from conformance.adapters.host_machine import Bus, asking
+from conformance.adapters.vcpus import NoSvsm, Vcpus
 from conformance.adapters.wire import (
     VERSION,
     Answer,
+    Begin,
     Call,
     Called,
     Choices,
     Greeting,
     Machine,
     Message,
+    Now,
     Play,
     Played,
+    Resume,
     Stage,
     Staged,
     Started,
     State,
+    Svsm,
 )
 from conformance.codec import decode
 from conformance.device import MEMBERS, Device, DeviceFault
@@ -40,9 +48,7 @@ class NotUsable(Exception):
     """There is no such device; one line."""
 
 
-Failed = DeviceFault
-UNMISTAKABLE = ("reserve", "carve", "validate", "view")
-"""Stages of the handoff whose names no device of another area has a method of."""
+Failed = (DeviceFault, NoSvsm)
 NAMES = {int(outcome): outcome.name for outcome in Outcome}
 
 
@@ -60,10 +66,33 @@ def opened(target: str, pipe: Pipe) -> tuple[Greeting, Serve]:
         # Importing or making somebody's device runs their code, which may raise anything.
         said = " ".join(f"{type(error).__name__}: {error}".split())
         raise NotUsable(f"could not be started: {said}") from error
-    claims = _claims(made)
-    if any(hasattr(made, stage) for stage in UNMISTAKABLE):
-        return _stages(made, claims)
-    return _machines(made, claims, pipe) if hasattr(made, "start") else _record(made, claims)
+    claims, name = _claims(made), str(made.name)
+    parts = [PARTS[group](made, claims, pipe) for group in _groups(claims) or ("record",)]
+    told = {field: value for part in parts for field, value in part.told.items()}
+    answers = {kind: answer for part in parts for kind, answer in part.answers.items()}
+
+    def answer(asked: Any) -> Message:
+        if type(asked) not in answers:
+            raise DeviceFault(f"is not asked {type(asked).__name__} for what it claims")
+        return answers[type(asked)](asked)
+
+    return Greeting(VERSION, name, claims, **told, binary=True), answer
+
+
+class Part(NamedTuple):
+    """What a device is for one group of rules.
+
+    told: what its greeting says of it. answers: what answers each kind of message.
+    """
+
+    told: Mapping[str, Any]
+    answers: Mapping[type[Message], Callable[[Any], Message]]
+
+
+def _groups(claims: list[str]) -> list[str]:
+    """The groups that claims are of; bitmap and runs are one."""
+    found = [group for group, begins in GROUPS.items() if any(i.startswith(begins) for i in claims)]
+    return list(dict.fromkeys("record" if group in RECORDS else group for group in found))
 
 
 def _claims(made: Any) -> list[str]:
@@ -76,7 +105,7 @@ def _claims(made: Any) -> list[str]:
 # A record of pages
 
 
-def _record(made: Any, claims: list[str]) -> tuple[Greeting, Serve]:
+def _record(made: Any, _claimed: list[str], _pipe: Pipe) -> Part:
     if not isinstance(made, Device):
         absent = [m for m in MEMBERS if not hasattr(made, m)]
         raise NotUsable(f"has no {', '.join(absent)}; see the README")
@@ -85,14 +114,12 @@ def _record(made: Any, claims: list[str]) -> tuple[Greeting, Serve]:
     told = NAMES.get(policy.mixed_2m, str(policy.mixed_2m))
     choices = Choices(policy.cap_pages, told, policy.most_runs)
     group = "runs" if as_runs else "bitmap"
-    greeting = Greeting(VERSION, str(made.name), claims, **{group: choices}, binary=True)  # type: ignore[arg-type]
 
-    def answer(asked: Any) -> Message:
-        if not isinstance(asked, Play):
-            raise DeviceFault(f"a record of pages is not asked {type(asked).__name__}")
+    def answer(asked: Play) -> Message:
         if asked.start is not None:
             edges = tuple(edge for run in asked.start.claimed for edge in run)
-            start = Bitmap(policy, asked.start.base, asked.start.pages, ListedPages(edges))
+            chosen = replace(policy, most_runs=asked.start.most_runs)
+            start = Bitmap(chosen, asked.start.base, asked.start.pages, ListedPages(edges))
             device.reset(start)
         answers: list[Answer] = []
         for step in asked.steps:
@@ -107,7 +134,7 @@ def _record(made: Any, claims: list[str]) -> tuple[Greeting, Serve]:
             answers.append(Answer(NAMES.get(did.outcome, did.outcome), state, value))
         return Played(answers)
 
-    return greeting, answer
+    return Part({group: choices}, {Play: answer})
 
 
 def _said(shown: Bitmap) -> State:
@@ -118,7 +145,7 @@ def _said(shown: Bitmap) -> State:
 # The handoff
 
 
-def _stages(made: Any, claims: list[str]) -> tuple[Greeting, Serve]:
+def _stages(made: Any, claims: list[str], _pipe: Pipe) -> Part:
     from conformance.handoff.calls import RULES
 
     needed = [stage for stage, ids in RULES.items() if set(ids) & set(claims)]
@@ -126,12 +153,7 @@ def _stages(made: Any, claims: list[str]) -> tuple[Greeting, Serve]:
     if absent:
         raise NotUsable(f"has no {', '.join(absent)}; see conformance/handoff/device.py")
 
-    def answer(asked: Any) -> Message:
-        if not isinstance(asked, Stage):
-            raise DeviceFault(f"the handoff is not asked {type(asked).__name__}")
-        return _staged(made, asked.call)
-
-    return Greeting(VERSION, str(made.name), claims, binary=True), answer
+    return Part({}, {Stage: lambda asked: _staged(made, asked.call)})
 
 
 def _staged(made: Any, told: Any) -> Message:
@@ -148,12 +170,13 @@ def _staged(made: Any, told: Any) -> Message:
 # MMIO
 
 
-def _machines(made: Any, claims: list[str], pipe: Pipe) -> tuple[Greeting, Serve]:
+def _machines(made: Any, _claimed: list[str], pipe: Pipe) -> Part:
     from conformance.mmio.world import SETTINGS, Setting
     from spec.mmio.state import Answer as Refusals
 
-    if not hasattr(made, "backends"):
-        raise NotUsable("has no backends; see conformance/mmio/device.py")
+    absent = [member for member in ("backends", "start") if not hasattr(made, member)]
+    if absent:
+        raise NotUsable(f"has no {', '.join(absent)}; see conformance/mmio/device.py")
     settings = {s.backend: s for s in SETTINGS if not s.trapped}
     names = {-int(answer): answer.name for answer in Refusals}
     there: dict[int, Any] = {}
@@ -164,15 +187,17 @@ def _machines(made: Any, claims: list[str], pipe: Pipe) -> tuple[Greeting, Serve
         machine = replace(
             like, limit=asked.limit, buffer=asked.buffer_gpa, shared_bit=asked.shared_bit
         )
-        there[asked.number] = _safely(made.start, Setting(asked.backend, machine), Bus(ask, asked))
+        there[asked.number] = _safely(
+            "start", made.start, Setting(asked.backend, machine), Bus(ask, asked)
+        )
         return Started()
 
     def called(asked: Call) -> Message:
         if asked.number not in there:
             raise DeviceFault(f"there is no machine {asked.number}")
         machine = there[asked.number]
-        got = _safely(getattr(machine, asked.name), *asked.arguments)
-        open_ = [(slot, *told) for slot, told in _safely(machine.slots).items()]
+        got = _safely(asked.name, lambda: getattr(machine, asked.name)(*asked.arguments))
+        open_ = [(slot, *told) for slot, told in _safely("slots", machine.slots).items()]
         if isinstance(got, bytes | bytearray):
             return Called("OK", open_, bytes(got))
         if isinstance(got, bool) or not isinstance(got, int):
@@ -181,20 +206,30 @@ def _machines(made: Any, claims: list[str], pipe: Pipe) -> tuple[Greeting, Serve
             )
         return Called("OK", open_, got) if got >= 0 else Called(names.get(got, got), open_)
 
-    def answer(asked: Any) -> Message:
-        match asked:
-            case Machine():
-                return begun(asked)
-            case Call():
-                return called(asked)
-        raise DeviceFault(f"MMIO is not asked {type(asked).__name__}")
-
     backends = sorted(set(made.backends) & set(settings))
-    greeting = Greeting(VERSION, str(made.name), claims, backends=backends, binary=True)
-    return greeting, answer
+    return Part({"backends": backends}, {Machine: begun, Call: called})
 
 
-def _safely(function: Any, *arguments: Any) -> Any:
+# An SVSM
+
+
+def _svsm(made: Any, _claimed: list[str], _pipe: Pipe) -> Part:
+    if not hasattr(made, "svsm"):
+        raise NotUsable("has no svsm; see conformance/adapters/class_protocol.py")
+    vcpus = Vcpus(lambda ask: ClassSvsm(made, ask))
+    return Part({}, dict.fromkeys((Svsm, Begin, Resume, Now), vcpus.answer))
+
+
+PARTS: Mapping[str, Callable[[Any, list[str], Pipe], Part]] = {
+    "record": _record,
+    "handoff": _stages,
+    "mmio": _machines,
+    "protocol": _svsm,
+}
+"""What a device is for each group."""
+
+
+def _safely(name: str, function: Any, *arguments: Any) -> Any:
     """What somebody's function answers.
 
     Raises: DeviceFault where it raises anything.
@@ -202,5 +237,4 @@ def _safely(function: Any, *arguments: Any) -> Any:
     try:
         return function(*arguments)
     except Exception as error:
-        said = f"{getattr(function, '__name__', 'a call')} raised {type(error).__name__}: {error}"
-        raise DeviceFault(said) from error
+        raise DeviceFault(f"{name} raised {type(error).__name__}: {error}") from error

@@ -9,8 +9,9 @@ from conformance.adapters.host_machine import Machines, NoMachine, asking
 from conformance.adapters.lanes_room import Room
 from conformance.adapters.library import Library, NoLibrary
 from conformance.adapters.library_handoff import WroteBeyond, staged
-from conformance.adapters.library_protocol import NoSvsm, Svsms
+from conformance.adapters.library_protocol import LibrarySvsm
 from conformance.adapters.library_record import CouldNotMake, Record
+from conformance.adapters.vcpus import NoSvsm, Vcpus
 from conformance.adapters.wire import (
     Begin,
     Call,
@@ -44,11 +45,11 @@ def opened(target: str, pipe: Pipe) -> tuple[Greeting, Serve]:
     room = Room(int(shared) if shared else None)
 
     machines: list[Machines] = []
-    svsms: list[Svsms] = []
+    svsms: list[Vcpus] = []
 
-    def svsm() -> Svsms:
+    def svsm() -> Vcpus:
         if not svsms:
-            svsms.append(Svsms(library))
+            svsms.append(Vcpus(lambda ask: LibrarySvsm(library, ask)))
         return svsms[0]
 
     def machine() -> Machines:

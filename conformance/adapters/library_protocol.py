@@ -1,17 +1,12 @@
-"""An SVSM in somebody's library, in the process that runs it: each vCPU is a thread.
+"""An SVSM in somebody's library, in the process that runs it; see `conformance.adapters.vcpus`."""
 
-Only one of them runs at a time. A call that asks something of the platform rests there, and the
-process goes on to what it is asked next; whoever answers lets that thread go on.
-"""
-
-import queue
-import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 from conformance.adapters.host_machine import lost
 from conformance.adapters.library import FFI, Library
-from conformance.adapters.wire import Begin, Now, Resume, Svsm, Waits
+from conformance.adapters.vcpus import Ask, NoSvsm
+from conformance.adapters.wire import Ranges, Svsm
 
 SETS = {"claimed": "SVSM_CLAIMED", "vmsas": "SVSM_VMSAS", "caas": "SVSM_CAAS"} | {
     "shared": "SVSM_SHARED"
@@ -22,55 +17,25 @@ RANGES = (
 )
 PLAIN = ("launch_vmsa", "one_lock", "heeds_ignore_cf", "by_msr", "refused", "nonce", "stage")
 MOST_RANGES = 4096
-STOPPED = 2
 
 
-class NoSvsm(Exception):
-    """What was asked makes no sense here."""
-
-
-class Vcpu:
-    """One call on one vCPU: a thread, and what it waits for."""
-
-    def __init__(self) -> None:
-        self.answers: queue.Queue[Resume] = queue.Queue()
-        self.stopped = False
-
-
-class Svsms:
+class LibrarySvsm:
     """The SVSM of somebody's library."""
 
-    def __init__(self, library: Library) -> None:
-        self.table = library.tables.protocol
-        self._happens: queue.Queue[tuple[str, list[Any], int]] = queue.Queue()
-        self._there: dict[int, Vcpu] = {}
+    def __init__(self, library: Library, ask: Ask) -> None:
+        self.table, self._ask = library.tables.protocol, ask
+        self._sets: Mapping[str, int] = FFI.typeof("enum svsm_set").relements
         self._platform = FFI.new("struct svsm_platform *")
         self._kept = self._functions()
         for name, function in self._kept.items():
             setattr(self._platform, name, function)
         self.self = FFI.NULL
 
-    def answer(self, asked: Any) -> Waits:
-        """What comes of a message.
+    def begin(self, told: Svsm) -> None:
+        """Be made anew, and take on a state.
 
         Raises: NoSvsm.
         """
-        match asked:
-            case Svsm():
-                return self._started(asked)
-            case Begin():
-                return self._begun(asked)
-            case Resume():
-                return self._resumed(asked)
-            case Now():
-                return self._shown(
-                    result=int(getattr(self.table, asked.name)(self.self, *asked.arguments))
-                )
-        raise NoSvsm(f"an SVSM is not asked {type(asked).__name__}")
-
-    def _started(self, asked: Svsm) -> Waits:
-        for vcpu in tuple(self._there):
-            self._resumed(Resume(vcpu, STOPPED))
         if self.self != FFI.NULL:
             self.table.drop(self.self)
         self.self = self.table.make(self._platform)
@@ -78,67 +43,35 @@ class Svsms:
             raise NoSvsm("protocol.make answered NULL")
         start, kept = FFI.new("struct svsm_start *"), []
         for name in RANGES:
-            listed = getattr(asked, name)
+            listed = getattr(told, name)
             held = FFI.new("struct svsm_range[]", listed or 1)
             kept.append(held)
             ranges = getattr(start, name)
             ranges.listed, ranges.count = held, len(listed)
         for name in PLAIN:
-            setattr(start, name, getattr(asked, name))
-        vcpus = FFI.new("struct svsm_vcpu[]", asked.vcpus or 1)
-        start.vcpus, start.vcpu_count, start.halted = vcpus, len(asked.vcpus), asked.halted
+            setattr(start, name, getattr(told, name))
+        vcpus = FFI.new("struct svsm_vcpu[]", told.vcpus or 1)
+        start.vcpus, start.vcpu_count, start.halted = vcpus, len(told.vcpus), told.halted
         self.table.load(self.self, start)
-        return self._shown()
 
-    def _begun(self, asked: Begin) -> Waits:
-        function = getattr(self.table, asked.name)
-        vcpu = self._there[asked.vcpu] = Vcpu()
+    def call(self, name: str, *arguments: int) -> int:
+        """The result of a call."""
+        return int(getattr(self.table, name)(self.self, *arguments))
 
-        def work() -> None:
-            result = int(function(self.self, asked.vcpu, *asked.arguments))
-            self._there.pop(asked.vcpu, None)
-            self._happens.put(("", [], result))
+    def stage(self) -> int:
+        """What it is doing as a whole."""
+        return int(self.table.stage(self.self))
 
-        threading.Thread(target=work, daemon=True, name=f"vcpu {id(vcpu)}").start()
-        return self._next()
+    def halted(self) -> bool:
+        """Whether it has stopped for good."""
+        return bool(self.table.halted(self.self))
 
-    def _resumed(self, asked: Resume) -> Waits:
-        vcpu = self._there.get(asked.vcpu)
-        if vcpu is None:
-            raise NoSvsm(f"vCPU {asked.vcpu} waits for nothing")
-        vcpu.answers.put(asked)
-        return self._next()
-
-    def _next(self) -> Waits:
-        """Where the thread that runs comes to."""
-        what, arguments, result = self._happens.get()
-        return self._shown(what, arguments, result)
-
-    def _shown(self, what: str = "", arguments: Sequence[Any] = (), result: int = 0) -> Waits:
-        names = FFI.typeof("enum svsm_set").relements
-        sets = {name: self._ranges(names[number]) for name, number in SETS.items()}
-        stage, halted = int(self.table.stage(self.self)), bool(self.table.halted(self.self))
-        return Waits(stage, halted, **sets, what=what, arguments=list(arguments), result=result)
-
-    def _ranges(self, which: int) -> list[tuple[int, int]]:
+    def frames(self, name: str) -> Ranges:
+        """One of the sets that it shows."""
         room = FFI.new("struct svsm_range[]", MOST_RANGES)
+        which = self._sets[SETS[name]]
         count = min(int(self.table.ranges(self.self, which, room, MOST_RANGES)), MOST_RANGES)
         return [(int(one.first), int(one.stop)) for one in room[0:count]]
-
-    # What the library asks of the platform
-
-    def _ask(self, vcpu: int, what: str, *arguments: Any) -> Resume:
-        """Let the suite answer; meanwhile this thread rests.
-
-        A call that was stopped, and asks again, is stopped again, and nobody hears of it.
-        """
-        here = self._there[vcpu]
-        if here.stopped:
-            return Resume(vcpu, STOPPED)
-        self._happens.put((what, list(arguments), 0))
-        told = here.answers.get()
-        here.stopped = told.status == STOPPED
-        return told
 
     def _functions(self) -> Mapping[str, Any]:
         def plain(what: str) -> Any:

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from types import SimpleNamespace
 from typing import Any, NamedTuple
 
-from conformance.adapters.link import Link
+from conformance.adapters.link import PANICKED, Link
 from conformance.adapters.wire import Begin, Message, Now, Ranges, Resume, Waits
 from conformance.adapters.wire import Svsm as Start
 from conformance.device import DeviceFault
@@ -133,6 +133,8 @@ class ForeignSvsm:
 
     def _ask(self, message: Message) -> Waits:
         told: Waits = self.link.ask(message, Waits)
+        if told.result == PANICKED & MASK:
+            raise self.link.nowhere(PANICKED)
         sets = {n: _frames(getattr(told, n), n) for n in ("claimed", "vmsas", "caas", "shared")}
         self.svsm = SimpleNamespace(
             halted=told.halted,

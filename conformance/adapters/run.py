@@ -12,6 +12,7 @@ from itertools import count
 from conformance import walk
 from conformance.adapters import found
 from conformance.adapters.bulk import Bulk, Parted, drawing, run_sheet
+from conformance.adapters.compiled import used
 from conformance.adapters.journal import Journal
 from conformance.adapters.link import GivenUp
 from conformance.adapters.record import ForeignRecord
@@ -208,7 +209,7 @@ class Run:
             rules=[row_of(rule, self.counts, self.differences) for rule in self.claimed],
             not_claimed=self.not_claimed,
             differences=self.differences,
-            speed=Speed(batch=round(bulk), step_by_step=round(slow)),
+            speed=Speed(round(bulk), round(slow), used(self.device.policy)),
             crash=self.given_up,
         )
 

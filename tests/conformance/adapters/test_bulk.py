@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from traces import FEW
 
+from conformance import doctor
 from conformance.adapters import compiled, found
 from conformance.adapters.bulk import Bulk, drawing, run_sheet
 from conformance.adapters.emit import function
@@ -19,7 +20,7 @@ from spec.catalogue import rules, subject_of
 from spec.pages import ListedPages
 from spec.rule import Case, rule, step
 from spec.sources import decision
-from spec.validation.bitmap import At, Bitmap
+from spec.validation.bitmap import At, Bitmap, Policy
 from spec.validation.outcomes import Outcome
 from spec.validation.runs import Nothing
 
@@ -182,3 +183,26 @@ def test_what_only_the_bulk_path_gets_wrong_is_told_as_that(compiled):
         "died of SIGABRT",
     )
     device.link.end()
+
+
+@pytest.fixture
+def without_compiled_rules(monkeypatch, tmp_path):
+    """A compiler that compiles nothing, and nothing that was compiled before."""
+    compiled.rules_in_c.cache_clear()
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    monkeypatch.setattr(compiled, "FLAGS", ("--no-such-flag",))
+    yield
+    compiled.rules_in_c.cache_clear()
+
+
+def test_where_rules_do_not_compile_doctor_says_so(without_compiled_rules):
+    said = "on arrays, which is slower: the compiled ones do not compile"
+    assert compiled.used(Policy(cap_pages=1 << 28, mixed_2m=int(Outcome.MIXED))) == said
+    assert list(doctor._bulk()) == [
+        ("rules of batches", "on arrays", "slower: the compiled ones do not compile")
+    ]
+
+
+@needs_a_compiler
+def test_where_rules_compile_doctor_says_so():
+    assert next(doctor._bulk())[:2] == ("rules of batches", "compiled")

@@ -152,6 +152,67 @@ c_structs! {
         write_u64: F<unsafe extern "C" fn(Own, u64, u64, u64) -> i64>,
         read_config_u64: F<unsafe extern "C" fn(Own, u64, u64, u64, *mut u64) -> i64>,
     }
+    "svsm_platform" Platform {
+        host: Own,
+        read: F<unsafe extern "C" fn(Own, u64, u64, *mut u8, u64) -> i64>,
+        write: F<unsafe extern "C" fn(Own, u64, u64, *const u8, u64) -> i64>,
+        fill: F<unsafe extern "C" fn(Own, u64, u64, bool, u64) -> i64>,
+        flush: F<unsafe extern "C" fn(Own, u64) -> i64>,
+        pvalidate: F<unsafe extern "C" fn(
+            Own, u64, u64, bool, bool, *mut u64, *mut bool,
+        ) -> i64>,
+        rmpadjust: F<unsafe extern "C" fn(Own, u64, u64, bool, u64, bool, *mut u64) -> i64>,
+        promote: F<unsafe extern "C" fn(Own, u64, u64, bool, *mut bool) -> i64>,
+        demote: F<unsafe extern "C" fn(Own, u64, u64, u64) -> i64>,
+        page_state: F<unsafe extern "C" fn(Own, u64, u64, bool, *mut u64, *mut u8) -> i64>,
+        page_state_msr: F<unsafe extern "C" fn(Own, u64, u64, bool, *mut u64) -> i64>,
+    }
+    "svsm_ranges" Ranges { listed: *const Range, count: u64 }
+    "svsm_vcpu" Vcpu { vmsa: u64, caa: u64 }
+    "svsm_start" Start {
+        guest: Ranges,
+        own: Ranges,
+        ghcbs: Ranges,
+        measured: Ranges,
+        firmware: Ranges,
+        launch_vmsa: u64,
+        one_lock: bool,
+        heeds_ignore_cf: bool,
+        by_msr: bool,
+        refused: u64,
+        stream: Ranges,
+        stream_vmsas: Ranges,
+        nonce: u64,
+        claimed: Ranges,
+        caas: Ranges,
+        shared: Ranges,
+        vcpus: *const Vcpu,
+        vcpu_count: u64,
+        stage: u64,
+        halted: bool,
+    }
+    "svsm_protocol" Protocol {
+        make: F<unsafe extern "C" fn(*const Platform) -> Own>,
+        drop: F<unsafe extern "C" fn(Own)>,
+        load: F<unsafe extern "C" fn(Own, *const Start)>,
+        stage: F<unsafe extern "C" fn(Own) -> u64>,
+        halted: F<unsafe extern "C" fn(Own) -> bool>,
+        ranges: F<unsafe extern "C" fn(Own, u64, *mut Range, u64) -> u64>,
+        pvalidate: F<unsafe extern "C" fn(Own, u64, u64) -> u64>,
+        create_vcpu: F<unsafe extern "C" fn(Own, u64, u64, u64) -> u64>,
+        delete_vcpu: F<unsafe extern "C" fn(Own, u64, u64) -> u64>,
+        share: F<unsafe extern "C" fn(Own, u64, u64) -> u64>,
+        unshare: F<unsafe extern "C" fn(Own, u64, u64) -> u64>,
+        launch: F<unsafe extern "C" fn(Own, u64, u64) -> u64>,
+        reboot: F<unsafe extern "C" fn(Own, u64) -> u64>,
+        bring: F<unsafe extern "C" fn(Own, u64, u64) -> u64>,
+        record: F<unsafe extern "C" fn(Own, u64, bool) -> u64>,
+        power_on: F<unsafe extern "C" fn(Own) -> u64>,
+        start: F<unsafe extern "C" fn(Own) -> u64>,
+        export_record: F<unsafe extern "C" fn(Own) -> u64>,
+        take: F<unsafe extern "C" fn(Own, u64) -> u64>,
+        complete: F<unsafe extern "C" fn(Own) -> u64>,
+    }
     "svsm_library" Library {
         name: *const c_char,
         claims: *const *const c_char,
@@ -159,7 +220,7 @@ c_structs! {
         runs: *const Record,
         handoff: *const Handoff,
         mmio: *const Mmio,
-        protocol: *const c_void,
+        protocol: *const Protocol,
     }
 }
 

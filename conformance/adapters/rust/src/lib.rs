@@ -2,7 +2,8 @@
 //!
 //! Implement a trait, say which rules you claim, and build a `cdylib`. For the record of validated
 //! pages the trait is [`Record`], for the stages of the memory map's handoff [`Handoff`], for MMIO
-//! [`Mmio`]. Nothing else is needed; the crate has no dependencies.
+//! [`Mmio`], for the calls of a whole SVSM [`Svsm`]. Nothing else is needed; the crate has no
+//! dependencies.
 //!
 //! ```
 //! use svsm_conformance::{Done, Record, Refusal, Shown, State};
@@ -76,18 +77,21 @@ pub mod ffi;
 mod handoff;
 mod mmio;
 mod panic;
+mod protocol;
 mod record;
 pub mod rules;
 
 pub use handoff::{Area, Entry, Handoff, KernelBounds, Machine, Made, MapRefusal, Ovmf, Pages};
 pub use mmio::{Accessed, Backend, Bus, Exit, Mmio, MmioRefusal, Slot};
 pub use panic::speak_in_one_line;
+pub use protocol::{Asked, Ended, Fill, Frames, Platform, Start, Stop, Svsm, Vcpu};
 pub use record::{Done, Extent, Policy, Record, Refusal, Shown, State, ANY_RUNS, PAGE_2M, PAGE_4K};
 
 /// Exports the C interface: which rules are claimed, and by which type each group is implemented.
 ///
 /// One line for each group that there is, in this order, with the names of the rules that are
-/// claimed of it; what is not claimed is told as "not claimed", never as passed:
+/// claimed of it; what is not claimed is told as "not claimed", never as passed. The last,
+/// `protocol: MySvsm`, takes no names, since an SVSM is claimed whole:
 ///
 /// ```
 /// # use svsm_conformance::*;
@@ -130,16 +134,21 @@ macro_rules! export {
         $(, runs: $runs:ty { $($of_runs:ident),* $(,)? })?
         $(, handoff: $handoff:ty { $($of_handoff:ident),* $(,)? })?
         $(, mmio: $mmio:ty { $($of_mmio:ident),* $(,)? })?
+        $(, protocol: $protocol:ty)?
         $(,)?
     ) => {
         const _: () = {
-            const CLAIMS: &[*const ::std::ffi::c_char] = &[
-                $($($crate::rules::bitmap::$of_bitmap.as_ptr().cast(),)*)?
-                $($($crate::rules::runs::$of_runs.as_ptr().cast(),)*)?
-                $($($crate::rules::handoff::$of_handoff.as_ptr().cast(),)*)?
-                $($($crate::rules::mmio::$of_mmio.as_ptr().cast(),)*)?
-                ::std::ptr::null(),
+            const LISTED: &[&[&str]] = &[
+                &[
+                    $($($crate::rules::bitmap::$of_bitmap,)*)?
+                    $($($crate::rules::runs::$of_runs,)*)?
+                    $($($crate::rules::handoff::$of_handoff,)*)?
+                    $($($crate::rules::mmio::$of_mmio,)*)?
+                ],
+                $($crate::rules::whole::<$protocol>(),)?
             ];
+            const CLAIMS: &[*const ::std::ffi::c_char; $crate::rules::count(LISTED) + 1] =
+                &$crate::rules::joined(LISTED);
             #[allow(unused_mut)]
             static LIBRARY: $crate::ffi::Exported = $crate::ffi::Exported({
                 let mut library = $crate::ffi::Library {
@@ -169,6 +178,11 @@ macro_rules! export {
                 };)?
                 $(library.mmio = {
                     const TABLE: &$crate::ffi::Mmio = &$crate::ffi::Mmio::of::<$mmio>();
+                    TABLE
+                };)?
+                $(library.protocol = {
+                    const TABLE: &$crate::ffi::Protocol =
+                        &$crate::ffi::Protocol::of::<$protocol>();
                     TABLE
                 };)?
                 library

@@ -11,6 +11,10 @@
 //! and name it in `export!` at the end. What it has to do is told by
 //!
 //!     svsm-conformance explain validation.bitmap.claim_4k
+//!
+//! There are other groups of rules, which `export!` knows by names of their own: `runs`, a record
+//! kept as runs (`Record` too), `handoff`, the memory map's stages (`Handoff`), `mmio` (`Mmio`), and
+//! `protocol`, the calls of a whole SVSM (`Svsm`).
 
 use svsm_conformance::*;
 
