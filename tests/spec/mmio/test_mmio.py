@@ -41,15 +41,9 @@ def test_every_case_is_shown_to_be_reached_or_never_to_be() -> None:
     ]
 
 
-def test_every_sentence_is_broken_by_a_defect_or_has_a_reason_not_to_be() -> None:
+def test_every_sentence_is_broken_by_a_defect() -> None:
     broken = {found.breaks for found in defects.all_defects()}
-    # Of what no edit of one place breaks alone.
-    others = {
-        "what_went_out_stays",
-        "an_access_changes_no_slot",
-        "a_refused_read_ends_the_round",
-    }
-    assert {one.name for one in (*KEPT, *STEPS)} - broken == others
+    assert {one.name for one in (*KEPT, *STEPS)} <= broken
 
 
 @pytest.mark.parametrize("one", lemmas.WRONG, ids=lambda one: one.name)
