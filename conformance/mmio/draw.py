@@ -27,6 +27,7 @@ FAILED = (1, 1 << 63, MASK)
 VALUES = (0, 1, 0xFF, 0x8000, 0xFFFF_FFFF, 1 << 32, 1 << 63, MASK, 0x0123_4567_89AB_CDEF)
 ODD_GPAS = (0, 1, PAGE + 0x210, PAGE + 0xFFF, LIMIT - 1, LIMIT, LIMIT + 1, 1 << 52, MASK)
 ODD_SIZES = (0, 1, 4, 0xFF, 0x100, 0x1000, 0x1001, LIMIT, MASK)
+FIELD_OFFSETS = (1 << 32) - 1
 ODD_OFFSETS = (0x0FFC, 0x1000, 1 << 32, 1 << 63, MASK - 7, MASK)
 
 
@@ -101,7 +102,8 @@ def _next(scene: Scene, s: Mmio) -> tuple[Rule, Any]:
     if what < 0.36:
         big = [i for i in there if s.slots.size(i) > slots.CONTROL_BYTES] or [slot]
         room = max(s.slots.size(slot) - slots.CONTROL_BYTES, 8)
-        offset = one_of(random, (0, 0, 8, 4, 2, room - 4, room, 1 << 20))
+        # A device may be larger than an offset into its configuration space can say.
+        offset = one_of(random, (0, 0, 8, 4, 2, room - 4, room, 1 << 20)) & FIELD_OFFSETS
         tries = one_of(random, (0, 1, 1, 2, 3, 3))
         chosen = one_of(random, big) if random.random() < 0.8 else slot
         return ROUND, Round(chosen, offset, tries, *[0] * 12)

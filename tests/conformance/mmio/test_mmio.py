@@ -10,7 +10,7 @@ import pytest
 from conformance.area import EFFORTS, Task
 from conformance.device import DeviceError
 from conformance.mmio import area, defects, picture
-from conformance.mmio.calls import expected
+from conformance.mmio.calls import CONFIG, expected
 from conformance.mmio.device import builtin
 from conformance.mmio.draw import calls
 from conformance.mmio.judge import run, settings_of
@@ -152,3 +152,10 @@ def test_a_device_that_is_none_is_told_so() -> None:
         area.start("conformance.mmio.buses:Bus")
     assert area.owns("impl:mmio")
     assert not area.owns("impl:fast")
+
+
+def test_a_field_is_asked_for_at_an_offset_that_fits_its_type() -> None:
+    # The walk with this seed has a device of 2^46 bytes.
+    asked = [call.ops[0].offset for call in calls(849) if call.name == CONFIG]
+    assert asked
+    assert max(asked) < 1 << 32
