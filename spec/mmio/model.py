@@ -41,6 +41,6 @@ MODEL = Model(
     plain,
     (SERIAL_CALLS, FRESH_MAPPINGS),
     answers=Answer,
-    together=False,
+    alone=frozenset({slots.open.id}),
     best="z3",
 )

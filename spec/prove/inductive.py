@@ -113,9 +113,10 @@ class Model:
     inherits: a model whose sentences are true here too: proved there of the rules that are shared,
     here of those that are not. fails_closed: cases marked `never` are never taken. best: who is
     asked where one solver is enough: z3 where words are added up. answers: of an outcome, its name,
-    where it is not one of `Did`. together: obligations of a rule are asked in one session; where
-    goals are hard, each has an easier time by itself. apart: of a step and the things that a
-    sentence is about, cases in which it is shown one by one, and then where it is none of them.
+    where it is not one of `Did`. alone: ids of rules whose obligations are not asked in one
+    session: where values of many bytes are to be shown, each has an easier time by itself. apart:
+    of a step and the things that a sentence is about, cases in which it is shown one by one, and
+    then where it is none of them.
     """
 
     id: str
@@ -135,7 +136,7 @@ class Model:
     fails_closed: bool = True
     best: str = "bitwuzla"
     answers: type[IntEnum] | None = None
-    together: bool = True
+    alone: frozenset[str] = frozenset()
     apart: Callable[[Any, Any, Mapping[str, Word]], Sequence[Bool]] = lambda _s, _op, _things: ()
 
     def called(self, rule: Rule) -> str:
@@ -145,7 +146,7 @@ class Model:
 
     def session(self, name: str) -> str:
         """The name that obligations which are asked in one session share."""
-        return name if self.together else ""
+        return "" if name in self.alone else name
 
 
 THINGS = tuple(SORTS)
