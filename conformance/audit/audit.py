@@ -10,10 +10,12 @@ import z3
 from conformance.audit import execute
 from conformance.audit.arguments import Arguments, read_arguments
 from conformance.audit.elf import ElfFile
+from conformance.audit.emulate import NotPlaced
 from conformance.audit.expect import Clause, parse
 from conformance.audit.expressions import Expression, whole_truth
 from conformance.audit.faults import NotModelled, UnreadableObject
 from conformance.audit.image import Function, Image, is_function, load, matching
+from conformance.audit.replay import DoesNotReplay, replay
 from conformance.audit.verdict import DATA, Judge, Verdict, Violation, covers_all
 from conformance.audit.world import World, apart
 
@@ -34,7 +36,11 @@ class Question:
 
 @dataclass(frozen=True)
 class Finding:
-    """What became of one function. encodings: those met, each with the code of one of its kind."""
+    """What became of one function. encodings: those met, each with the code of one of its kind.
+
+    replayed: the accesses that a processor makes of the witness, which break what is expected too;
+    or why it could not be tried.
+    """
 
     function: str
     verdict: Verdict
@@ -49,6 +55,8 @@ class Finding:
     line: str = ""
     witness: dict[str, int] = field(default_factory=dict)
     accesses: tuple[str, ...] = ()
+    replayed: tuple[str, ...] = ()
+    not_replayed: str = ""
 
 
 def functions_of(objects: Sequence[ElfFile], pattern: str) -> list[tuple[ElfFile, Function]]:
@@ -119,12 +127,16 @@ def audit_image(
     where = line = ""
     witness: dict[str, int] = {}
     accesses: tuple[str, ...] = ()
+    replayed: tuple[str, ...] = ()
+    not_replayed = ""
     try:
         if function.indirect:
             raise NotModelled(f"{function.name} is chosen when the object is loaded (ifunc)")
         if not world.check(start.suppose):
             raise UnreadableObject(f"no input is as assumed: {'; '.join(question.assume)}")
-        execute.follow(start, judge.end, judge.repeats, paths, question.max_steps)
+        # What the paths start from is kept: a witness is run from there.
+        whole = start.fork(True)
+        execute.follow(whole, judge.end, judge.repeats, paths, question.max_steps)
         verdict, reason = _closing(world, start, paths)
     except Violation as found:
         verdict, reason, witness = Verdict.FAIL, found.why, found.witness
@@ -132,6 +144,12 @@ def audit_image(
         where = image.where(found.address)
         at = paths.instructions.get(found.address)
         line = f"{found.address:#x}: {at.text}" if at else f"{found.address:#x}: {where}"
+        try:
+            replayed = replay(found, start, judge, paths.steps)
+        except NotPlaced as why:
+            not_replayed = str(why)
+        except DoesNotReplay as why:
+            verdict, reason = Verdict.ERROR, f"the witness does not replay: {why}"
     except NotModelled as found:
         verdict, reason = Verdict.INCONCLUSIVE, str(found)
     except z3.Z3Exception as found:
@@ -150,6 +168,8 @@ def audit_image(
         line=line,
         witness=witness,
         accesses=accesses,
+        replayed=replayed,
+        not_replayed=not_replayed,
     )
 
 

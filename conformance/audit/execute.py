@@ -81,15 +81,11 @@ def follow(
     repeats: a loop that reads the device may go round any number of times. on_cut: what becomes of
     a path that comes to one of `cuts`; other paths in its place, or None: it goes on, or has ended.
     Then nothing else is said of loops.
+
     Raises: whatever the judge raises, which ends the search.
     """
     work = [start]
-    contracts = {
-        f.address: f.name
-        for f in start.world.image.functions
-        if externals.has_contract(f.name) or externals.never_returns(f.name)
-    }
-    contracts.pop(start.rip, None)
+    contracts = externals.contracts_of(start.world.image, start.rip)
     while work:
         s = work.pop()
         try:
@@ -128,7 +124,7 @@ def _follow_one(
                 raise NotModelled("the stack pointer is not given back as it was")
             s.ended = RETURNS
             break
-        name = contracts.get(at) or world.image.imports.get(at)
+        name = contracts.get(at)
         try:
             if name is not None:
                 # What is wrong with a contract is wrong with the call.

@@ -12,6 +12,7 @@ from conformance.audit import bits
 from conformance.audit.decode import RAX, RCX, RDI, RDX, RSI
 from conformance.audit.faults import NotModelled
 from conformance.audit.flags import decide
+from conformance.audit.image import Image
 from conformance.audit.state import UNDEFINED, State
 from conformance.audit.world import DEVICE, MAX_COPY
 
@@ -52,6 +53,16 @@ def never_returns(name: str) -> bool:
 def has_contract(name: str) -> bool:
     """Whether the function is taken at its word, even where its code is at hand."""
     return name in COPIES or name in FILLS or name == COUNT_ONES
+
+
+def contracts_of(image: Image, start: int) -> dict[int, str]:
+    """The functions that are not followed, by their addresses; the one at `start` is."""
+    held = {
+        f.address: f.name
+        for f in image.functions
+        if f.address != start and (has_contract(f.name) or never_returns(f.name))
+    }
+    return {**image.imports, **held}
 
 
 def run(s: State, name: str) -> None:
@@ -109,4 +120,5 @@ def _clobber(s: State) -> None:
         s.regs[index] = s.world.fresh("left", 64)
     for index in range(16):
         s.wide[index] = s.world.fresh("left_wide", 128)
+    s.left = (*s.left, (tuple(s.regs), tuple(s.wide)))
     s.set_flags(**dict.fromkeys(("cf", "zf", "sf", "of", "pf"), UNDEFINED))

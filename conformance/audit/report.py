@@ -16,7 +16,7 @@ from conformance.audit.verdict import Verdict
 from conformance.console import table
 
 SCHEMA = "svsm-conformance/audit/1"
-EXITS = ((Verdict.FAIL, 1), (Verdict.INCONCLUSIVE, 3))
+EXITS = ((Verdict.ERROR, 6), (Verdict.FAIL, 1), (Verdict.INCONCLUSIVE, 3))
 
 
 class AuditReport(msgspec.Struct, kw_only=True):
@@ -77,7 +77,12 @@ def show(found: AuditReport, console: Console) -> None:
         console.print(said, style="bold yellow", markup=False, soft_wrap=True)
 
 
-STYLES = {Verdict.PASS: "bold green", Verdict.FAIL: "bold red", Verdict.INCONCLUSIVE: "bold yellow"}
+STYLES = {
+    Verdict.PASS: "bold green",
+    Verdict.FAIL: "bold red",
+    Verdict.INCONCLUSIVE: "bold yellow",
+    Verdict.ERROR: "bold red",
+}
 
 
 def _lines(finding: Finding, expect: str) -> list[Text]:
@@ -93,6 +98,10 @@ def _lines(finding: Finding, expect: str) -> list[Text]:
         lines.append(Text(f"  accesses: {'; '.join(finding.accesses)}"))
     if finding.witness:
         lines.append(Text(f"  witness:  {_witness(finding.witness)}"))
+    if finding.verdict is Verdict.FAIL:
+        done = "; ".join(finding.replayed) or "no access"
+        said = finding.not_replayed and f"not replayed, {finding.not_replayed}"
+        lines.append(Text(f"  replay:   {said or f'a processor does the same: {done}'}"))
     return lines
 
 

@@ -56,6 +56,7 @@ class State:
     """A path: where it is, what it holds, what it supposes (`suppose`) and what it did (`trace`).
 
     writes: what was written to memory that is kept by the word (see `kernel_world`).
+    left: what contracts left in the integer registers and the wide ones, call by call.
     known: values that terms have on this path, by the number of the term; the term is kept as
     well, since z3 gives the number of a dead term to another.
     """
@@ -75,6 +76,7 @@ class State:
     ended: str = ""
     generalised: bool = False
     writes: tuple[Any, ...] = ()
+    left: tuple[tuple[tuple[Value, ...], tuple[Value, ...]], ...] = ()
 
     def fork(self, condition: Truth) -> "State":
         """The same path, on which the condition holds from here on."""
@@ -94,6 +96,7 @@ class State:
             "",
             self.generalised,
             self.writes,
+            self.left,
         )
 
     # Flags are computed when they are looked at: most never are.

@@ -18,10 +18,12 @@ from conformance.audit.execute import CIRCLES, CLOSED, RETURNS
 from conformance.audit.expect import ANSWERS, Clause, Item
 from conformance.audit.faults import NotModelled
 from conformance.audit.state import Access, State, value_of
-from conformance.audit.world import World
+from conformance.audit.world import DEVICE, World
 
 DATA = "data"
 VALUE = "value"
+NEAR = 1024
+"""How far into the device a witness goes, if it need not go further."""
 
 
 class Verdict(StrEnum):
@@ -30,17 +32,29 @@ class Verdict(StrEnum):
     PASS = "PASS"
     FAIL = "FAIL"
     INCONCLUSIVE = "INCONCLUSIVE"
+    ERROR = "ERROR"
 
     def __bool__(self) -> NoReturn:
         raise TypeError(f"a verdict is not a truth value: compare it, as in `verdict is {self!r}`")
 
 
 class Violation(Exception):
-    """A path that does what is not expected. witness: values of arguments and device answers."""
+    """A path that does what is not expected. witness: values of arguments and device answers.
 
-    def __init__(self, why: str, address: int, witness: dict[str, int], done: list[str]) -> None:
+    model: the values of everything on the path, as the solver has them.
+    """
+
+    def __init__(
+        self, why: str, address: int, witness: dict[str, int], path: State, model: Any
+    ) -> None:
         super().__init__(why)
-        self.why, self.address, self.witness, self.done = why, address, witness, done
+        self.why, self.address, self.witness = why, address, witness
+        self.path, self.model = path, model
+
+    @property
+    def done(self) -> list[str]:
+        """The accesses of the path, in words."""
+        return [told(access) for access in self.path.trace]
 
 
 KINDS = {"R": "read", "W": "write"}
@@ -216,15 +230,30 @@ class Judge:
         open_ones = [(one, clause) for one, clause in wrong if not z3.is_false(one)]
         if not open_ones:
             return
-        if not self.world.check(s.suppose, z3.Or(*(one for one, _ in open_ones))):
+        is_wrong = z3.Or(*(one for one, _ in open_ones))
+        if not self.world.check(s.suppose, is_wrong):
             return
-        model = self.world.model()
+        model = self._plainest(s, is_wrong)
         if s.generalised:
             raise NotModelled("a later turn of a loop may do what is not expected, or may not be")
         clause = next(
             c for one, c in open_ones if z3.is_true(model.eval(one, model_completion=True))
         )
-        raise Violation(why(clause), address, self._witness(s, model), [told(a) for a in s.trace])
+        raise Violation(why(clause), address, self._witness(s, model), s, model)
+
+    def _plainest(self, s: State, is_wrong: Any) -> Any:
+        """Values of the last question, and if there are such, those at which things lie apart.
+
+        A pointer may be any number, but a reader and a processor like some better than others.
+        """
+        found = self.world.model()
+        offsets = [one.offset for one in s.trace if not isinstance(one.offset, int)]
+        near = [z3.ULT(bits.term(one, 64), NEAR) for one in offsets]
+        homes = self.world.homes()
+        for wish in (homes + near, homes, self.world.homes(DEVICE)):
+            if self.world.check(s.suppose, is_wrong, *wish):
+                return self.world.model()
+        return found
 
     def _witness(self, s: State, model: Any) -> dict[str, int]:
         shown = dict(self.names)

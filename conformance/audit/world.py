@@ -28,6 +28,8 @@ MAX_VALUES = 256
 MAX_OFFSETS = 64
 MAX_COPY = 1 << 16
 SOLVER_MS = 4000
+HOME, HOME_BITS = 1 << 44, 11
+"""Where pointers lie in a witness, if they need not lie elsewhere; and the bits that are free."""
 ROOM = 1 << 20
 """How far regions are apart at least; no function that is audited reaches as far."""
 
@@ -115,6 +117,18 @@ class World:
         if key not in self._names:
             self._names[key] = z3.BitVec(name, width)
         return self._names[key]
+
+    def unknowns(self) -> dict[str, Any]:
+        """All that have a name."""
+        return {key.rpartition(":")[0]: one for key, one in self._names.items()}
+
+    def homes(self, *but: str) -> list[Any]:
+        """That each pointer, but for those named, lies in the first half of a page of its own."""
+        return [
+            z3.Extract(63, HOME_BITS, base) == (HOME + (number << 32)) >> HOME_BITS
+            for number, (name, base) in enumerate(self.regions.items())
+            if name not in but
+        ]
 
     def fresh(self, name: str, width: int) -> Any:
         """An unknown of which nothing is known."""
