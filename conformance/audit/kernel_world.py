@@ -180,6 +180,29 @@ class KernelWorld(World):
             return super().count_ones(value, width)
         return z3.ZeroExt(WORD_BITS - 7, self.ones(value))
 
+    def meanings(self, terms: tuple[Truth, ...]) -> tuple[Any, ...]:
+        """That the ones of each word that some terms speak of are how many bits are set in it."""
+        found, seen = dict[int, Any](), set[int]()
+        work = [one for one in terms if not isinstance(one, bool)]
+        while work:
+            one = work.pop()
+            if one.get_id() not in seen:
+                seen.add(one.get_id())
+                work += one.children()
+                if one.decl().eq(self.ones):
+                    count = bits.count_ones(one.arg(0), WORD_BITS)
+                    found[one.get_id()] = one == z3.Extract(6, 0, count)
+        return tuple(found.values())
+
+    def sums(self, s: State, adds: Any) -> tuple[Any, ...]:
+        """Of each word that a path has read: the sum behind it is that before it, and itself."""
+        return tuple(
+            self.sum_before(canonical(one.offset + 1))
+            == self.sum_before(one.offset) + adds(self, one.offset)
+            for one in s.trace
+            if one.kind == "R"
+        )
+
     def telescoped(self, s: State, adds: Any, value: Any) -> Any:
         """A sum in which what was added of a word is told as the difference of two sums.
 

@@ -8,8 +8,7 @@ shown at last. What is left open is NOT PROVED, never PROVED.
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
-from enum import StrEnum
+from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -18,16 +17,22 @@ import z3
 
 from conformance.audit import bits, execute
 from conformance.audit.elf import ElfFile
+from conformance.audit.emulate import NotPlaced
+from conformance.audit.externals import COUNT_ONES
 from conformance.audit.faults import NotModelled, UnreadableObject
 from conformance.audit.flow import loops_of
 from conformance.audit.image import Function, Image, load
+from conformance.audit.kernel_calls import prove_count_of_ones
+from conformance.audit.kernel_proof import Proof, Word
+from conformance.audit.kernel_replay import replay
 from conformance.audit.kernel_rules import PAGE, RULES, WORDS_AT, KernelRule, word_of
 from conformance.audit.kernel_world import WORDS, KernelWorld
 from conformance.audit.linear import canonical
 from conformance.audit.loops import Loops, where
+from conformance.audit.replay import DoesNotReplay
 from conformance.audit.state import State
 from conformance.audit.verdict import covers_all
-from conformance.audit.world import apart
+from conformance.audit.world import HOME, apart
 
 SECONDS = 600.0
 ASSUMED = (
@@ -46,41 +51,17 @@ ASSUMED = (
 WORDS_LIE = (z3.Extract(2, 0, WORDS_AT) == 0, z3.Extract(63, 47, WORDS_AT) == 0)
 # Turns of a loop that a search for a counterexample goes.
 TURNS = 3
+# Where the words of a counterexample lie, if they may: how far in, and how many at most.
+LOW, FEW = 1 << 12, 32
 OUTSIDE = "no word outside the range is touched"
 
 
-class Word(StrEnum):
-    """What is said of a kernel."""
-
-    PROVED = "PROVED"
-    REFUTED = "REFUTED"
-    NOT_PROVED = "NOT PROVED"
-
-
-@dataclass(frozen=True)
-class Proof:
-    """What became of one kernel."""
-
-    kernel: str
-    says: str
-    word: Word
-    reason: str
-    paths: int
-    claims: int
-    loops: int
-    instructions: int
-    queries: int
-    seconds: float
-    encodings: dict[str, str] = field(default_factory=dict)
-    witness: dict[str, int] = field(default_factory=dict)
-
-
 class Refuted(Exception):
-    """A claim that does not hold at the end of a path."""
+    """A claim that does not hold at the end of a path. model: the values of all that is on it."""
 
-    def __init__(self, claim: str, witness: dict[str, int]) -> None:
+    def __init__(self, claim: str, witness: dict[str, int], path: State, model: Any) -> None:
         super().__init__(claim)
-        self.claim, self.witness = claim, witness
+        self.claim, self.witness, self.path, self.model = claim, witness, path, model
 
 
 @dataclass
@@ -123,7 +104,7 @@ class Prover:
                     continue
                 if s.generalised:
                     raise NotModelled(f"after a loop it is not shown that {claim}")
-                model = self.world.model()
+                model = self._plainest(s, (*suppose, case), holds)
                 values = {
                     name: model.eval(one, model_completion=True).as_long()
                     for name, one in (
@@ -132,7 +113,22 @@ class Prover:
                         ("p", PAGE),
                     )
                 }
-                raise Refuted(claim, values)
+                raise Refuted(claim, values, s, model)
+
+    def _plainest(self, s: State, suppose: tuple[Any, ...], holds: Any) -> Any:
+        """Values of the last question, and if there are such, those of few words that lie low."""
+        found, rule = self.world.model(), self.rule
+        few = z3.And(z3.ULT(rule.low, LOW), z3.ULT(rule.stop - rule.low, FEW), WORDS_AT == HOME)
+        sums = self.world.sums(s, rule.adds) if rule.adds is not None else ()
+        meant = (*sums, *self.world.meanings((*suppose, holds, *sums)))
+        for wish in ((few, *meant), meant):
+            try:
+                if self.world.check((*suppose, *wish), z3.Not(holds)):
+                    return self.world.model()
+            except NotModelled:
+                # It need not be found; whether the one found before is one is seen when it is run.
+                continue
+        return found
 
     def _cases(self, s: State) -> tuple[Any, ...]:
         # Where the page is matters to most claims, and a solver is quicker when it is told.
@@ -155,6 +151,7 @@ def prove(image: Image, function: Function, rule: KernelRule, seconds: float = S
     start = execute.entry(world, function.address, [WORDS_AT, *rule.arguments.values()])
     start.suppose = (*apart({WORDS: WORDS_AT}), *WORDS_LIE, *rule.given)
     word, reason, witness = Word.PROVED, "", dict[str, int]()
+    against: Refuted | None = None
     try:
         execute.follow(
             start.fork(True), prover.end, False, paths, cuts=summed.heads, on_cut=summed.arrive
@@ -165,12 +162,13 @@ def prove(image: Image, function: Function, rule: KernelRule, seconds: float = S
         if not prover.claims or not _covered(world, [start, *summed.after], paths, summed):
             raise NotModelled("the paths that were followed do not cover every input")
     except Refuted as found:
-        word, reason, witness = Word.REFUTED, f"not so: {found.claim}", found.witness
+        against = found
     except (NotModelled, z3.Z3Exception) as found:
         word, reason = Word.NOT_PROVED, str(found)
         against = _searched(prover, start)
-        if against is not None:
-            word, reason, witness = Word.REFUTED, f"not so: {against.claim}", against.witness
+    if against is not None:
+        word, reason = _tried(prover, start, against)
+        witness = against.witness
     return Proof(
         rule.name,
         rule.says,
@@ -185,6 +183,20 @@ def prove(image: Image, function: Function, rule: KernelRule, seconds: float = S
         dict(sorted((i.encoding, i.code.hex()) for i in paths.instructions.values())),
         witness,
     )
+
+
+def _tried(prover: Prover, start: State, against: Refuted) -> tuple[Word, str]:
+    """What is said of a kernel against which there is a counterexample, once it was run."""
+    try:
+        replay(prover.rule, prover.world, start, against)
+    except NotPlaced as why:
+        return Word.REFUTED, f"not so: {against.claim} (not replayed: {why})"
+    except DoesNotReplay as why:
+        if prover.rule.adds is not None or prover.world.facts:
+            # Values of a function of which not everything is said need be those of no words.
+            return Word.NOT_PROVED, f"not shown: {against.claim}; what speaks against it: {why}"
+        return Word.ERROR, f"the counterexample does not replay: {why}; not so: {against.claim}"
+    return Word.REFUTED, f"not so: {against.claim}; a processor does it wrong as well"
 
 
 def _searched(prover: Prover, start: State) -> Refuted | None:
@@ -239,7 +251,10 @@ def built_object() -> Path:
 
 
 def prove_all(objects: list[ElfFile], note: Callable[[str], None] = lambda _: None) -> list[Proof]:
-    """Prove each kernel that the objects hold; one that is missing is NOT PROVED."""
+    """Prove each kernel that the objects hold; one that is missing is NOT PROVED.
+
+    What they call by contract is proved as well, where its code is there.
+    """
     image = load(objects, objects[:1])
     named: dict[str, Any] = {function.name: function for function in image.functions}
     found = []
@@ -250,4 +265,7 @@ def prove_all(objects: list[ElfFile], note: Callable[[str], None] = lambda _: No
         else:
             why = "no function of that name in the object"
             found.append(Proof(rule.name, rule.says, Word.NOT_PROVED, why, 0, 0, 0, 0, 0, 0.0))
+    if COUNT_ONES in named:
+        note(COUNT_ONES)
+        found.append(prove_count_of_ones(image, named[COUNT_ONES]))
     return found

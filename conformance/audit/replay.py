@@ -44,7 +44,8 @@ class Witness:
 
     world: World
     start: State
-    found: Violation
+    found: Any
+    """What was found, with its `path` and the `model` of it."""
 
     def value(self, term: Any, width: int = 64) -> int:
         """The value of a term."""
@@ -89,7 +90,7 @@ def replay(found: Violation, start: State, judge: Judge, steps: int) -> tuple[st
     """
     witness = Witness(judge.world, start, found)
     machine = _machine(witness, steps)
-    ended = _run(witness, machine)
+    ended = run(witness, machine)
     return _judged(witness, judge, machine, ended)
 
 
@@ -133,7 +134,7 @@ def _machine(witness: Witness, steps: int) -> Machine:
     return machine
 
 
-def _run(witness: Witness, machine: Machine) -> str:
+def run(witness: Witness, machine: Machine) -> str:
     """Run it to its end, with what is called done by contract; how it ended."""
     names = externals.contracts_of(witness.world.image, witness.start.rip)
     at, calls = witness.start.rip, 0
