@@ -9,7 +9,7 @@ STAMP   := $(VENV)/.installed
 SOURCES := pyproject.toml $(wildcard impl/*.pyx impl/*.pxd impl/*.h) \
            $(wildcard conformance/trap/*.pyx conformance/trap/*.[ch])
 
-.PHONY: check test test-all lint types prove edits conform vectors bench docs docs-check doors fmt clean
+.PHONY: check test test-all lint types prove edits conform vectors bench docs docs-check doors kept fmt clean
 
 check: $(STAMP)        ## the main job: prove, conform and bench on this machine's memory map
 	$(BIN)/svsm-conformance --profile $(PROFILE)
@@ -59,6 +59,9 @@ docs-check: $(STAMP)
 doors: $(STAMP)        ## the ways to each case that are kept in conformance/data
 	$(BIN)/python -m conformance.door_file
 	$(BIN)/python -m conformance.protocol.doors
+
+kept: $(STAMP)         ## values and premises that shorten proofs, in spec/prove; five minutes
+	$(BIN)/python -m spec.prove.kept_file
 
 fmt: $(STAMP)
 	$(BIN)/ruff format .

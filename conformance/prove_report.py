@@ -9,6 +9,7 @@ from rich.table import Table
 from rich.text import Text
 
 from conformance.console import table
+from spec.prove.kept import NAME
 from spec.prove.solvers import versions
 from spec.prove.verdict import Result, Verdict
 
@@ -61,9 +62,12 @@ def report(
 ) -> ProveReport:
     """A report of `results`, with the versions of the solvers asked."""
     known = versions()
+    asked = {name: known.get(name, "missing") for name in solvers}
+    if any(NAME in result.solvers for result in results):
+        asked[NAME] = "values, replayed"
     return ProveReport(
         profile=profile,
-        solvers={name: known.get(name, "missing") for name in solvers},
+        solvers=asked,
         seconds=round(seconds, 3),
         partial=partial,
         obligations=list(results),

@@ -11,6 +11,7 @@ import inspect
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
+from functools import partial
 from itertools import product
 from typing import Any
 
@@ -20,6 +21,7 @@ from spec.assumptions import Assumption
 from spec.invariant import Moment
 from spec.prove.matrix import find
 from spec.prove.obligation import Obligation, Query
+from spec.prove.premises import Premises
 from spec.prove.world import Symbolic, World, record
 from spec.rule import Case, Rule, taken
 from spec.sources import Source, definition
@@ -63,13 +65,15 @@ class Sentence:
         """What it says of a state (or a step) and some things by name."""
         return self.says(subject, *(things[name] for name in self.about))
 
-    def instances(self, subject: Any, points: Points, spared: Mapping[str, Word]) -> Iterator[Bool]:
-        """What it says wherever a proof looks.
+    def instances(
+        self, subject: Any, points: Points, spared: Mapping[str, Word]
+    ) -> Iterator[Callable[[], Bool]]:
+        """How to write what it says wherever a proof looks.
 
         spared: by sort, a thing that only sentences about that sort alone are looked at at.
         """
         for chosen in product(*(self._places(name, points, spared) for name in self.about)):
-            yield self.says(subject, *chosen)
+            yield partial(self.says, subject, *chosen)
 
     def _places(self, name: str, points: Points, spared: Mapping[str, Word]) -> Sequence[Word]:
         sort = SORTS[name]
@@ -156,14 +160,15 @@ THINGS = tuple(SORTS)
 class Situation:
     """A rule's step in a world: the state, the operands, the cases, and what is known before.
 
-    supposed: what each sentence says of the state before, at each place that a proof looks at.
+    supposed: what each sentence says of the state before, at each place that a proof looks at, and
+    that the rule is `enabled`.
     """
 
     state: Any
     op: Any
     cases: tuple[Case, ...]
     things: dict[str, Word]
-    supposed: list[Bool]
+    supposed: Premises
 
 
 def situation(model: Model, rule: Rule | None, known: str, world: World) -> Situation:
@@ -190,10 +195,11 @@ def _situation(model: Model, rule: Rule | None, known: str, world: World) -> Sit
     sentences += model.follows if rule else ()
     # The second vCPU of a sentence matters only beside the first.
     spared = {"vcpu": things["d"]} if rule else {}
-    supposed = [said for one in sentences for said in one.instances(state, points, spared)]
-    supposed += [rule.enabled(state, op)] if rule and rule.enabled else []
-    supposed += world.near([place for sort in IN_SETS for place in points.get(sort, ())])
-    return Situation(state, op, cases, things, supposed)
+    said = [(s.name, write) for s in sentences for write in s.instances(state, points, spared)]
+    if rule and rule.enabled:
+        said.append(("enabled", partial(rule.enabled, state, op)))
+    near = [place for sort in IN_SETS for place in points.get(sort, ())]
+    return Situation(state, op, cases, things, Premises(said, lambda: world.near(near)))
 
 
 Then = Callable[[Situation, Case], Bool | tuple[Bool, ...]]

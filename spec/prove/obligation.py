@@ -81,12 +81,14 @@ def _texts(query: Query) -> list[str]:
 class Heard:
     """What solvers have answered about one obligation so far.
 
-    known: z3's answer on what is supposed. answers: the worst word of each solver.
+    known: the answer on what is supposed. answers: the worst word of each solver. witness: what
+    kept values have shown.
     """
 
     known: Answer
     answers: dict[str, str]
     refuting: Answer | None = None
+    witness: Witness | None = None
     rlimit: int = 0
     seconds: float = 0.0
     solver_seconds: float = 0.0
@@ -135,7 +137,7 @@ def prove(
 def concluded(obligation: Obligation, world: Symbolic, heard: Heard) -> Result:
     """The result that the answers amount to; values that refute or show are replayed."""
     began = time.perf_counter()
-    witness = None
+    witness = heard.witness
     if heard.refuting is not None and heard.refuting.model is not None:
         witness = replay(obligation, world, heard.refuting.model)
     elif obligation.method == "witness" and heard.known.model is not None:
@@ -212,15 +214,21 @@ def replay(obligation: Obligation, world: Symbolic, model: Any) -> Witness:
         for d in sorted(model.decls(), key=lambda d: str(d.name()))
         if d.arity() == 0
     }
-    replays = False
-    for otherwise in ("clear", "claimed", "inside"):
-        query = obligation.ask(Concrete(model, world, otherwise))
-        supposed = all(_holds(h) for h in (*query.hypotheses, query.given))
-        broken = not all(_holds(goal) for goal in query.then)
-        replays = supposed and (broken or obligation.method == "witness")
-        if replays:
-            break
+    tried = (obligation.ask(Concrete(model, world, otherwise)) for otherwise in OTHERWISE)
+    if obligation.method == "witness":
+        replays = any(is_shown(query) for query in tried)
+    else:
+        replays = any(is_shown(query) and not all(map(_holds, query.then)) for query in tried)
     return Witness({name: _short(text) for name, text in values.items()}, replays)
+
+
+OTHERWISE = ("clear", "claimed", "inside")
+"""What a set is made to hold where the proof did not look, one after the other."""
+
+
+def is_shown(query: Query) -> bool:
+    """Whether all that is supposed holds, on plain numbers."""
+    return all(_holds(said) for said in (*query.hypotheses, query.given))
 
 
 def _holds(term: Bool) -> bool:

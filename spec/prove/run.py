@@ -23,13 +23,14 @@ import msgspec
 
 from spec.catalogue import SUBJECTS, obligations, parts
 from spec.prove.group import prove_group
+from spec.prove.kept import kept_premises, kept_values
 from spec.prove.obligation import Cache, Obligation, prove, texts
 from spec.prove.solvers import NAMES, Budget, require
 from spec.prove.translate import Unreadable
 from spec.prove.verdict import Result, Verdict
 
 CHUNK = 8
-GROUP = 200
+GROUP = 1000
 """As many obligations as one session is asked at most."""
 SHARES = 16
 """How many processes a part without sessions can keep at work."""
@@ -44,7 +45,7 @@ class Effort:
     """How much a profile proves: which solvers, and over how many seeds of z3.
 
     first: each obligation is asked of one of them alone: of the best for its group, or of the first
-    that knows its logic.
+    that knows its logic; and of none where kept values show what it asks for.
     """
 
     solvers: tuple[str, ...]
@@ -129,9 +130,10 @@ def _group_over_seeds(
     obligations: Sequence[Obligation], effort: Effort, budget: Budget
 ) -> list[Result]:
     solvers = (obligations[0].best,) if effort.first else effort.solvers
-    results = prove_group(obligations, solvers, budget)
+    kept, needed = kept_values() if effort.first else {}, kept_premises()
+    results = prove_group(obligations, solvers, budget, kept, needed)
     for seed in range(1, effort.seeds):
-        others = prove_group(obligations, ("z3",), replace(budget, seed=seed))
+        others = prove_group(obligations, ("z3",), replace(budget, seed=seed), needed=needed)
         results = [_worst_of(pair) for pair in zip(results, others, strict=True)]
     return results
 
