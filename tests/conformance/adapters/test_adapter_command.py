@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from conformance.adapters import crooked, found
+from conformance.adapters import crooked_record, found
 from conformance.oracle import Oracle
 
 ROOT = Path(__file__).parents[3]
@@ -82,7 +82,7 @@ def test_nothing_that_is_there_is_written_over(tmp_path):
 def test_every_wrong_step_of_an_honest_adapter_is_seen(compiled):
     device = found.record(f"c:{compiled('flat.c')}")
     device.claims = {i for i in device.claims if i.endswith(("claim_4k", "count", "fill"))}
-    looked = list(crooked.look(device))
+    looked = list(crooked_record.look(device))
     device.link.end()
     results = {(one.rule.rpartition(".")[2], one.bent): one.result for one in looked}
     assert set(results.values()) == {"seen", "not tried"}
@@ -101,7 +101,7 @@ def test_an_adapter_that_answers_without_its_device_is_found_out(compiled):
     honest.link.end()
     device = FromTheRules(honest.policy)
     device.claims = {"validation.bitmap.claim_4k"}
-    looked = list(crooked.look(device))
+    looked = list(crooked_record.look(device))
     assert {one.result for one in looked} == {"HIDDEN"}
     assert [one.bent for one in looked] == ["start", "operands", "answer", "state"]
 
@@ -109,6 +109,6 @@ def test_an_adapter_that_answers_without_its_device_is_found_out(compiled):
 def test_a_device_that_differs_is_not_said_to_hide_anything(compiled):
     device = found.record(f"c:{compiled('flat.c', ALREADY='77')}")
     device.claims = {"validation.bitmap.claim_4k"}
-    looked = list(crooked.look(device))
+    looked = list(crooked_record.look(device))
     device.link.end()
     assert {one.result for one in looked} == {"differs as it is"}
