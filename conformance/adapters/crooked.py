@@ -88,23 +88,28 @@ Tries = Callable[[D], Iterable[Bend]]
 """The ways to bend one thing of a step that the rules would see; none where there is none."""
 
 
+def agreed(opened: Iterable[D], agrees: Callable[[D, Bend], bool]) -> list[D] | None:
+    """Steps, if a device agrees with the rules on all of them as it is."""
+    listed = list(opened)
+    return listed if all(agrees(door, as_it_is) for door in listed) else None
+
+
 def looked(
     rule: str,
-    opened: int,
-    agreed: Sequence[D],
+    opened: Sequence[D] | None,
     agrees: Callable[[D, Bend], bool],
     bent: Mapping[str, Tries[D]],
 ) -> Iterator[Looked]:
     """Whether each thing that is bent is seen, on all steps on which the rules would see it.
 
-    opened: how many steps there are. agreed: those on which the device agrees with the rules as it
-    is. agrees: whether it does on a step while something is bent.
+    opened: the steps; None where the device differs on one of them as it is. agrees: whether it
+    agrees with the rules on a step while something is bent.
     """
     for name, tries in bent.items():
-        if len(agreed) < opened:
+        if opened is None:
             yield Looked(rule, name, DIFFERS)
             continue
-        found = [(door, bend) for door in agreed for bend in tries(door)]
+        found = [(door, bend) for door in opened for bend in tries(door)]
         hidden = any(agrees(door, bend) for door, bend in found)
         yield Looked(rule, name, (HIDDEN if hidden else SEEN) if found else NOT_TRIED)
 

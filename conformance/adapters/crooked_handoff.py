@@ -11,7 +11,7 @@ from conformance.adapters.crooked import (
     Bend,
     Looked,
     Tries,
-    as_it_is,
+    agreed,
     back,
     crooked,
     looked,
@@ -35,9 +35,7 @@ def look(device: ForeignHandoff) -> Iterator[Looked]:
 
     for rule in sorted(device.claims):
         asked: list[Call] = [door.call for door in vectors() if door.rule == rule]
-        opened = some(asked)
-        agreed: list[Call] = [call for call in opened if agrees(call, as_it_is)]
-        yield from looked(rule, len(opened), agreed, agrees, BENT)
+        yield from looked(rule, agreed(some(asked), agrees), agrees, BENT)
 
 
 def _other_call(call: Call) -> Iterator[Bend]:

@@ -17,7 +17,7 @@ from conformance.adapters import crooked_bus
 from conformance.adapters.crooked import (
     Bend,
     Looked,
-    as_it_is,
+    agreed,
     back,
     crooked,
     looked,
@@ -51,9 +51,8 @@ def look(device: ForeignMmio) -> Iterator[Looked]:
     for rule in (i for i in mmio_rules() if i in device.claims):
         led = [one.calls for one in ways() if one.calls[-1].rule.id == rule]
         here = [calls for calls in led if SETTINGS[calls[-1].machine] in machines]
-        opened = some([_way(calls) for calls in here])
-        agreed = [way for way in opened if agrees(way, as_it_is)]
-        yield from looked(rule, len(opened), agreed, agrees, BENT)
+        gone = some([_way(calls) for calls in here])
+        yield from looked(rule, agreed(gone, agrees), agrees, BENT)
 
 
 def _way(calls: Sequence[Call]) -> Way:

@@ -46,9 +46,19 @@ def look(device: ForeignSvsm) -> Iterator[Looked]:
             return again(lambda: like, way.start, way.steps) is None
 
     for rule in (i for i in model_rules() if i in device.claims):
-        opened = [_gone(like, door) for door in doors() if door.rule == rule]
-        agreed = [way for way in opened if way is not None]
-        yield from looked(rule, len(opened), agreed, agrees, BENT)
+        led = [door for door in doors() if door.rule == rule]
+        yield from looked(rule, _all_gone(like, led), agrees, BENT)
+
+
+def _all_gone(device: SvsmDevice, led: Sequence[Door]) -> list[Way] | None:
+    """The ways as they are gone with a device, if it differs on none of them."""
+    gone = []
+    for door in led:
+        way = _gone(device, door)
+        if way is None:
+            return None
+        gone.append(way)
+    return gone
 
 
 def _gone(device: SvsmDevice, door: Door) -> Way | None:

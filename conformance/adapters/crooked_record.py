@@ -7,7 +7,7 @@ from typing import Any
 
 from msgspec import structs
 
-from conformance.adapters.crooked import Bend, Looked, as_it_is, back, crooked, looked, some, there
+from conformance.adapters.crooked import Bend, Looked, agreed, back, crooked, looked, some, there
 from conformance.adapters.record import ForeignRecord
 from conformance.adapters.wire import Play, Played, State, Step
 from conformance.doors import Door, doors
@@ -26,8 +26,7 @@ def look(device: ForeignRecord) -> Iterator[Looked]:
 
     for rule in (one for i, one in rules().items() if i in device.claims):
         opened = some(doors(device.policy, frozenset((rule.id,))))
-        agreed = [door for door in opened if agrees(door, as_it_is)]
-        yield from looked(rule.id, len(opened), agreed, agrees, BENT)
+        yield from looked(rule.id, agreed(opened, agrees), agrees, BENT)
 
 
 def _another_start(door: Door) -> Iterator[Bend]:
