@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from conformance.adapters import crooked_record, found
+from conformance.adapters import crooked_record, found, skeleton
 from conformance.oracle import Oracle
 
 ROOT = Path(__file__).parents[3]
@@ -51,6 +51,14 @@ def test_a_skeleton_builds_and_claims_nothing_yet(language, tmp_path):
         done = run("adapter", "check", device, cwd=tmp_path)
         assert done.returncode == 3
         assert "claims nothing yet: nothing was compared" in done.stdout
+
+
+def test_the_skeleton_in_python_names_every_group_that_a_class_may_claim(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    skeleton.write("python", Path("mine"))
+    text = (tmp_path / "mine" / "__init__.py").read_text()
+    for begins in found.GROUPS.values():
+        assert all(f"\n    {begin}*" in text for begin in begins)
 
 
 BAD = [
