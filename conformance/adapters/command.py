@@ -114,7 +114,7 @@ SAYS = {
     0: "every step that was made wrong was seen: the adapter hides nothing of it",
     1: "the device differs from the rules as it is; see svsm-conformance conform",
     3: "it claims nothing yet: nothing was compared",
-    4: "a step that was made wrong was NOT seen: the adapter hides it, or the device heeds it not",
+    4: "a step that was made wrong was NOT seen: it is hidden, or the device does not heed it",
 }
 
 

@@ -1,4 +1,4 @@
-"""Wrong steps of MMIO and of an SVSM are seen where an adapter is honest, and else told HIDDEN."""
+"""Wrong steps are seen of an honest adapter, and told HIDDEN of one that hides something."""
 
 import shlex
 import sys
@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from conformance.adapters import command, crooked_mmio, crooked_protocol, found
+from conformance.adapters import command, crooked_handoff, crooked_mmio, crooked_protocol, found
 from conformance.protocol.doors import doors
 
 HERE = Path(__file__).parent
@@ -31,6 +31,15 @@ def looked_at(device, look, *rules):
 
 def those(results, word):
     return {at for at, result in results.items() if result == word}
+
+
+# The handoff
+
+
+def test_cases_that_answer_alike_are_not_said_to_be_hidden(classes):
+    device = found.handoff(classes("own_classes", "handoff"))
+    results = looked_at(device, crooked_handoff.look, "handoff.view", "handoff.size")
+    assert set(results.values()) == {"seen"}
 
 
 # MMIO
