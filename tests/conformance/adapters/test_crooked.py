@@ -6,7 +6,15 @@ from pathlib import Path
 
 import pytest
 
-from conformance.adapters import command, crooked_handoff, crooked_mmio, crooked_protocol, found
+from conformance.adapters import (
+    command,
+    crooked_handoff,
+    crooked_mmio,
+    crooked_protocol,
+    found,
+    link,
+)
+from conformance.device import DeviceError
 from conformance.protocol.doors import doors
 
 HERE = Path(__file__).parent
@@ -167,6 +175,12 @@ def test_the_command_says_so_and_its_exit_code_too(
     out = capsys.readouterr().out
     assert says in out
     assert ("HIDDEN" in out) == (code == 4)
+
+
+def test_a_device_that_dies_too_often_is_one_line_and_not_a_verdict(compiled, monkeypatch):
+    monkeypatch.setattr(link, "MOST_STARTS", 1)
+    with pytest.raises(DeviceError, match=r"has ended 1 times, and is given up"):
+        command.check(f"c:{compiled('registers.c', DEED='abort()')}")
 
 
 def test_every_group_can_be_checked():
