@@ -122,13 +122,21 @@ def _show(spec: str, looked: list[crooked.Looked]) -> None:
     out = stdout()
     if looked:
         results = [one for one in RESULTS if one in {two.result for two in looked}]
-        table = Table(title=f"{spec}: what was made wrong", title_justify="left", show_lines=True)
+        table = Table(title=f"{spec}: what was made wrong", title_justify="left")
         table.add_column("rule", no_wrap=True)
         for result in results:
             table.add_column(result)
         for rule in dict.fromkeys(one.rule for one in looked):
             mine = [one for one in looked if one.rule == rule]
-            cells = (", ".join(o.bent for o in mine if o.result == result) for result in results)
-            table.add_row(rule, *cells)
+            table.add_row(rule, *(_listed(mine, result) for result in results))
         out.print(table)
+    for one in looked:
+        if one.case:
+            out.print(f"{one.rule}.{one.case}: wrong {one.bent} was not seen", markup=False)
     out.print(f"{spec}: {SAYS[_code(looked)]}", markup=False)
+
+
+def _listed(mine: list[crooked.Looked], result: str) -> str:
+    """What came to a result, of all that was made wrong of a rule."""
+    found = [one.bent for one in mine if one.result == result]
+    return "all" if len(found) == len(mine) else ", ".join(found)

@@ -26,11 +26,15 @@ Bend = Callable[..., Any]
 
 @dataclass(frozen=True)
 class Looked:
-    """What became of one change of one rule's step: what was bent, and whether it was seen."""
+    """What became of one change of one rule's step: what was bent, and whether it was seen.
+
+    case: that in which it was hidden, if it was.
+    """
 
     rule: str
     bent: str
     result: str
+    case: str = ""
 
 
 class Crooked:
@@ -99,6 +103,7 @@ def looked(
     opened: Sequence[D] | None,
     agrees: Callable[[D, Bend], bool],
     bent: Mapping[str, Tries[D]],
+    case_of: Callable[[D], str],
 ) -> Iterator[Looked]:
     """Whether each thing that is bent is seen, on all steps on which the rules would see it.
 
@@ -110,8 +115,11 @@ def looked(
             yield Looked(rule, name, DIFFERS)
             continue
         found = [(door, bend) for door in opened for bend in tries(door)]
-        hidden = any(agrees(door, bend) for door, bend in found)
-        yield Looked(rule, name, (HIDDEN if hidden else SEEN) if found else NOT_TRIED)
+        hiding = next((door for door, bend in found if agrees(door, bend)), None)
+        if hiding is not None:
+            yield Looked(rule, name, HIDDEN, case_of(hiding))
+        else:
+            yield Looked(rule, name, SEEN if found else NOT_TRIED)
 
 
 def some(listed: Sequence[D]) -> Sequence[D]:

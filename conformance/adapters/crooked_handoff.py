@@ -35,7 +35,7 @@ def look(device: ForeignHandoff) -> Iterator[Looked]:
 
     for rule in sorted(device.claims):
         asked: list[Call] = [door.call for door in vectors() if door.rule == rule]
-        yield from looked(rule, agreed(some(asked), agrees), agrees, BENT)
+        yield from looked(rule, agreed(some(asked), agrees), agrees, BENT, _case)
 
 
 def _other_call(call: Call) -> Iterator[Bend]:
@@ -50,6 +50,10 @@ def _other_call(call: Call) -> Iterator[Bend]:
         if suits(bent) and _seen(bent) != right:
             yield there(partial(_with, name, other))
             return
+
+
+def _case(call: Call) -> str:
+    return answer(call, Counter()).case
 
 
 def _seen(call: Call) -> tuple[Any, Any]:

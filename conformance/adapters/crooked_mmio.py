@@ -52,7 +52,11 @@ def look(device: ForeignMmio) -> Iterator[Looked]:
         led = [one.calls for one in ways() if one.calls[-1].rule.id == rule]
         here = [calls for calls in led if SETTINGS[calls[-1].machine] in machines]
         gone = some([_way(calls) for calls in here])
-        yield from looked(rule, agreed(gone, agrees), agrees, BENT)
+        yield from looked(rule, agreed(gone, agrees), agrees, BENT, _case)
+
+
+def _case(way: Way) -> str:
+    return f"{way.meant[-1].cases[-1][1]}, {SETTINGS[way.calls[0].machine].backend}"
 
 
 def _way(calls: Sequence[Call]) -> Way:

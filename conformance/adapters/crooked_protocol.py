@@ -47,7 +47,7 @@ def look(device: ForeignSvsm) -> Iterator[Looked]:
 
     for rule in (i for i in model_rules() if i in device.claims):
         led = [door for door in doors() if door.rule == rule]
-        yield from looked(rule, _all_gone(like, led), agrees, BENT)
+        yield from looked(rule, _all_gone(like, led), agrees, BENT, lambda way: way.taken.case)
 
 
 def _all_gone(device: SvsmDevice, led: Sequence[Door]) -> list[Way] | None:

@@ -26,7 +26,7 @@ def look(device: ForeignRecord) -> Iterator[Looked]:
 
     for rule in (one for i, one in rules().items() if i in device.claims):
         opened = some(doors(device.policy, frozenset((rule.id,))))
-        yield from looked(rule.id, agreed(opened, agrees), agrees, BENT)
+        yield from looked(rule.id, agreed(opened, agrees), agrees, BENT, lambda door: door.case)
 
 
 def _another_start(door: Door) -> Iterator[Bend]:

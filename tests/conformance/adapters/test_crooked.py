@@ -175,6 +175,7 @@ def test_the_command_says_so_and_its_exit_code_too(
     out = capsys.readouterr().out
     assert says in out
     assert ("HIDDEN" in out) == (code == 4)
+    assert (name == "Unheeding") == ("validate.validated: wrong platform was not seen" in out)
 
 
 def test_a_device_that_dies_too_often_is_one_line_and_not_a_verdict(compiled, monkeypatch):
