@@ -1,17 +1,36 @@
 """The command `adapter`: a skeleton of one, and whether one hides what its device does."""
 
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Literal
 
 from cyclopts import App
 from rich.table import Table
 
-from conformance.adapters import crooked, found, skeleton
+from conformance.adapters import (
+    crooked,
+    crooked_handoff,
+    crooked_mmio,
+    crooked_protocol,
+    crooked_record,
+    found,
+    skeleton,
+)
+from conformance.adapters.link import GivenUp
 from conformance.console import meter, stderr, stdout
+from conformance.device import DeviceError
 
 Language = Literal["rust", "c", "python"]
-CHECKED = ("bitmap", "runs", "handoff")
-"""The groups whose steps can be bent."""
+Look = Callable[[Any], Iterator[crooked.Looked]]
+"""Bends what passes a device of one group."""
+LOOKS: Mapping[str, tuple[Callable[[str], Any], Look]] = {
+    "bitmap": (found.record, crooked_record.look),
+    "runs": (found.record, crooked_record.look),
+    "handoff": (found.handoff, crooked_handoff.look),
+    "mmio": (found.mmio, crooked_mmio.look),
+    "protocol": (found.svsm, crooked_protocol.look),
+}
+"""How a device of each group is started, and what bends it."""
 
 adapter = App(
     name="adapter",
@@ -57,10 +76,6 @@ def check(device: str) -> int:
         stderr().print(f"svsm-conformance: {device}: is built in, and has no adapter", style="red")
         return 2
     specs, codes = found.specs(device), list[int]()
-    lost = [spec for spec in specs if found.group(spec) not in CHECKED]
-    if lost:
-        stderr().print(f"svsm-conformance: {lost[0]}: only {', '.join(CHECKED)} can be checked yet")
-        return 2
     for spec in specs:
         looked = _looked(spec)
         _show(spec, looked)
@@ -70,14 +85,15 @@ def check(device: str) -> int:
 
 def _looked(spec: str) -> list[crooked.Looked]:
     looked: list[crooked.Looked] = []
-    group = found.group(spec)
-    made: Any = found.handoff(spec) if group == "handoff" else found.record(spec)
-    looks = crooked.look_at_stages if group == "handoff" else crooked.look
+    start, look = LOOKS[found.group(spec)]
+    made = start(spec)
     try:
         with meter("adapter check") as shown:
-            for one in looks(made):
+            for one in look(made):
                 looked.append(one)
                 shown.step(one.rule)
+    except GivenUp as end:
+        raise DeviceError(str(end)) from end
     finally:
         made.link.end()
     return looked
@@ -92,21 +108,35 @@ def _code(looked: list[crooked.Looked]) -> int:
     return 0 if crooked.SEEN in results else 3
 
 
+RESULTS = (crooked.HIDDEN, crooked.DIFFERS, crooked.SEEN, crooked.NOT_TRIED)
+"""In the order in which they are shown."""
 SAYS = {
     0: "every step that was made wrong was seen: the adapter hides nothing of it",
     1: "the device differs from the rules as it is; see svsm-conformance conform",
     3: "it claims nothing yet: nothing was compared",
-    4: "a step that was made wrong was NOT seen: the adapter hides what the device does",
+    4: "a step that was made wrong was NOT seen: it is hidden, or the device does not heed it",
 }
 
 
 def _show(spec: str, looked: list[crooked.Looked]) -> None:
     out = stdout()
     if looked:
-        bent = list(dict.fromkeys(one.bent for one in looked))
-        table = Table("rule", *(f"wrong {word}" for word in bent), title=spec, title_justify="left")
+        results = [one for one in RESULTS if one in {two.result for two in looked}]
+        table = Table(title=f"{spec}: what was made wrong", title_justify="left")
+        table.add_column("rule", no_wrap=True)
+        for result in results:
+            table.add_column(result)
         for rule in dict.fromkeys(one.rule for one in looked):
-            by = {one.bent: one.result for one in looked if one.rule == rule}
-            table.add_row(rule, *(by[word] for word in bent))
+            mine = [one for one in looked if one.rule == rule]
+            table.add_row(rule, *(_listed(mine, result) for result in results))
         out.print(table)
+    for one in looked:
+        if one.case:
+            out.print(f"{one.rule}.{one.case}: wrong {one.bent} was not seen", markup=False)
     out.print(f"{spec}: {SAYS[_code(looked)]}", markup=False)
+
+
+def _listed(mine: list[crooked.Looked], result: str) -> str:
+    """What came to a result, of all that was made wrong of a rule."""
+    found = [one.bent for one in mine if one.result == result]
+    return "all" if len(found) == len(mine) else ", ".join(found)

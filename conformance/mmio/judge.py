@@ -125,6 +125,11 @@ def _one(machine: Any, bus: Bus, call: Call, meant: Expected) -> tuple[str, str,
     return None if kept == open_ else ("slots", str(open_), str(kept))
 
 
+def visible(meant: Expected) -> tuple[Any, ...]:
+    """All that is compared of a call: answer, accesses, what is mapped, and last the open slots."""
+    return meant.answer, meant.wires, _shown(meant.mapped), _slots(meant.after)
+
+
 def _shown(mapped: Sequence[Mapped]) -> list[tuple[Any, ...]]:
     """What can be compared: who undoes a mapping names it by its virtual address alone."""
     return [m if m.what == "map" else (m.what, m.pages, m.home) for m in mapped]

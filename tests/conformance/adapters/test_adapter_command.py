@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from conformance.adapters import crooked, found
+from conformance.adapters import crooked_record, found, skeleton
 from conformance.oracle import Oracle
 
 ROOT = Path(__file__).parents[3]
@@ -53,6 +53,14 @@ def test_a_skeleton_builds_and_claims_nothing_yet(language, tmp_path):
         assert "claims nothing yet: nothing was compared" in done.stdout
 
 
+def test_the_skeleton_in_python_names_every_group_that_a_class_may_claim(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    skeleton.write("python", Path("mine"))
+    text = (tmp_path / "mine" / "__init__.py").read_text()
+    for begins in found.GROUPS.values():
+        assert all(f"\n    {begin}*" in text for begin in begins)
+
+
 BAD = [
     (["adapter", "new", "--lang", "c", "My"], 2, "small letters"),
     (["adapter", "new", "--lang", "python", "my-own"], 2, "is imported by its name"),
@@ -82,7 +90,7 @@ def test_nothing_that_is_there_is_written_over(tmp_path):
 def test_every_wrong_step_of_an_honest_adapter_is_seen(compiled):
     device = found.record(f"c:{compiled('flat.c')}")
     device.claims = {i for i in device.claims if i.endswith(("claim_4k", "count", "fill"))}
-    looked = list(crooked.look(device))
+    looked = list(crooked_record.look(device))
     device.link.end()
     results = {(one.rule.rpartition(".")[2], one.bent): one.result for one in looked}
     assert set(results.values()) == {"seen", "not tried"}
@@ -101,7 +109,7 @@ def test_an_adapter_that_answers_without_its_device_is_found_out(compiled):
     honest.link.end()
     device = FromTheRules(honest.policy)
     device.claims = {"validation.bitmap.claim_4k"}
-    looked = list(crooked.look(device))
+    looked = list(crooked_record.look(device))
     assert {one.result for one in looked} == {"HIDDEN"}
     assert [one.bent for one in looked] == ["start", "operands", "answer", "state"]
 
@@ -109,6 +117,6 @@ def test_an_adapter_that_answers_without_its_device_is_found_out(compiled):
 def test_a_device_that_differs_is_not_said_to_hide_anything(compiled):
     device = found.record(f"c:{compiled('flat.c', ALREADY='77')}")
     device.claims = {"validation.bitmap.claim_4k"}
-    looked = list(crooked.look(device))
+    looked = list(crooked_record.look(device))
     device.link.end()
     assert {one.result for one in looked} == {"differs as it is"}
