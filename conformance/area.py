@@ -1,12 +1,17 @@
 """An area of the suite: rules whose devices are of one kind, and how such a device is run."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from conformance.conform_report import DeviceReport
 from conformance.trace import Finding
+
+T = TypeVar("T")
+WALKS_A_UNIT = 60
+"""How many walks are one piece of work."""
 
 
 @dataclass(frozen=True)
@@ -15,7 +20,8 @@ class Effort:
 
     batches: None is as many as there is time for. batch_seconds: else only a backstop. walks: of an
     SVSM among vCPUs and a lying host, or of a driver among slots.
-    patience_seconds: what a device may take for everything before it counts as hanging.
+    patience_seconds: what a part of a device's run may take before the device counts as hanging.
+    parts: into how many a device's run is cut; each does about what a quick run does.
     """
 
     examples: int
@@ -24,18 +30,42 @@ class Effort:
     kills: bool
     patience_seconds: float
     walks: int
+    parts: int = 1
 
 
 EFFORTS = {
     "quick": Effort(60, 40, 30.0, False, 300.0, 80),
-    "ci": Effort(400, 300, 120.0, True, 900.0, 1200),
-    "nightly": Effort(4000, 6000, 1800.0, True, 10800.0, 40000),
+    "ci": Effort(400, 300, 120.0, True, 900.0, 1200, 4),
+    "nightly": Effort(4000, 6000, 1800.0, True, 10800.0, 40000, 32),
 }
 
 
 @dataclass(frozen=True)
+class Part:
+    """Which part of how many of a device's run: each has its share of all that is numbered."""
+
+    index: int = 0
+    of: int = 1
+
+    @property
+    def is_first(self) -> bool:
+        """Whether it also does what is done once: measuring how fast single steps are."""
+        return self.index == 0
+
+    def share(self, listed: Iterable[T]) -> Iterable[T]:
+        """Those of a list, or of numbers without an end, that are this part's."""
+        return islice(listed, self.index, None, self.of)
+
+    def units(self, walks: int) -> Iterable[tuple[int, range]]:
+        """This part's of so many walks, in pieces: the number of each, and those in it."""
+        pieces = enumerate(range(0, walks, WALKS_A_UNIT))
+        for number, first in self.share(pieces):
+            yield number, range(first, min(first + WALKS_A_UNIT, walks))
+
+
+@dataclass(frozen=True)
 class Task:
-    """One device's run, as it is handed to a process.
+    """One device's run, or a part of it, as it is handed to a process.
 
     only: a glob of rules' ids. regions: a machine's own, base in bytes and pages, for a bitmap.
     journal: where a foreign device's run is written down as it goes. examples: where Hypothesis
@@ -50,6 +80,14 @@ class Task:
     regions: tuple[tuple[int, int], ...] = ()
     journal: Path | None = None
     examples: str | None = None
+    part: Part = Part()
+
+    @property
+    def called(self) -> str:
+        """What a journal calls it: by the device, and the part where there are several."""
+        if self.part.of == 1:
+            return self.device
+        return f"{self.device}, part {self.part.index + 1} of {self.part.of}"
 
 
 @dataclass(frozen=True)

@@ -45,6 +45,12 @@ class Speed(msgspec.Struct, frozen=True):
     step_by_step: int
     rules: str = ""
 
+    @property
+    def judged(self) -> str:
+        """By which rules batches were judged, in few words; empty where it is not noted."""
+        found = self.rules.partition(",")[0]
+        return f"batches judged by the rules, {found}" if found else ""
+
 
 class DeviceReport(msgspec.Struct, frozen=True, kw_only=True):
     """What was found of one device; `crash` says how its process died, if it did."""

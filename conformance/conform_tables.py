@@ -25,6 +25,10 @@ def show(found: ConformReport, console: Console, ascii: bool = False) -> None:
             console.print(said, markup=False, style="bold red")
     console.print(_devices_table(found))
     for device in found.devices:
+        if device.speed.judged:
+            said = f"{device.speed.judged}: {device.device}"
+            console.print(said, markup=False, style="dim", no_wrap=True, overflow="ellipsis")
+    for device in found.devices:
         for difference in device.differences:
             _show_difference(device, difference, console, ascii)
     if found.kills:

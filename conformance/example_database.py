@@ -4,6 +4,8 @@ Without a database the same seed gives the same walks. With one, what failed bef
 machine shares it, is tried before anything is drawn.
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -21,6 +23,7 @@ GITHUB = "github:"
 REDIS = ("redis://", "rediss://", "unix://")
 OWN = Path(".svsm-conformance/examples")
 """Where what fails here is kept, beside what is read of a repository's artifacts."""
+FROM_MODULES = "_get_local_constants"
 
 
 class NoDatabase(ValueError):
@@ -84,3 +87,25 @@ def walking(examples: int, place: str | None) -> settings:
             HealthCheck.large_base_example,
         ],
     )
+
+
+@contextmanager
+def whatever_is_loaded() -> Iterator[None]:
+    """Walks that follow from the seed, not from which modules the process happens to have loaded.
+
+    Hypothesis now and then draws a number that stands in the text of a module which was loaded and
+    is not installed, so a process that did something else before would walk elsewhere. It has no
+    public way to leave that be; a test tells where another version has another private one, and
+    walks then are as it makes them.
+    """
+    providers: Any = import_module("hypothesis.internal.conjecture.providers")
+    usual = getattr(providers, FROM_MODULES, None)
+    if usual is None:
+        yield
+        return
+    none = providers.Constants()
+    setattr(providers, FROM_MODULES, lambda: none)
+    try:
+        yield
+    finally:
+        setattr(providers, FROM_MODULES, usual)

@@ -36,6 +36,7 @@ from conformance.conform_report import (
 from conformance.device import Maker, find_device
 from conformance.doors import doors
 from conformance.isolate import DeviceCrash, crashing_door, in_child
+from conformance.parts import groups, whole
 from conformance.regions import region_trace
 from conformance.remote import away, brought
 from conformance.trace import Finding, Reached, Steps, judge, save, trace_of
@@ -142,29 +143,28 @@ def _lighter(task: Task) -> Task:
 def _run_all(
     tasks: Sequence[Task], jobs: int, progress: Callable[[str], None], workers: Executor | None
 ) -> list[DeviceReport]:
-    """Each device in a process of its own, as many at once as `jobs` says.
-
-    Those built-in ones that are alike share one, and what is made in it once for all.
-    """
-    alike: dict[str, list[Task]] = {}
-    for task in tasks:
-        alike.setdefault(_shares(task), []).append(task)
-    groups = list(alike.values())
-    jobs = min(jobs or len(os.sched_getaffinity(0)), len(groups))
+    """Every device, in as many processes at once as `jobs` says, or each part by some worker."""
+    jobs = jobs or len(os.sched_getaffinity(0))
+    made = groups(tasks, jobs if workers is None else None)
+    jobs = min(jobs, len(made))
     pool = workers or ThreadPoolExecutor(jobs)
     call: Callable[[Sequence[Task]], Any] = _isolated_all
     here: Callable[[Any], list[DeviceReport]] = list
     if workers is not None:
         call, here = partial(away, _isolated_all), partial(brought, traces=tasks[0].traces)
     try:
-        futures = [pool.submit(call, group) for group in groups]
+        futures = [pool.submit(call, group) for group in made]
         waiting = set(futures)
         while waiting:
-            left = [g for g, f in zip(groups, futures, strict=True) if not f.done()]
-            progress(f"running {', '.join(task.device for group in left for task in group)}")
+            left = [g for g, f in zip(made, futures, strict=True) if not f.done()]
+            still = dict.fromkeys(task.device for group in left for task in group)
+            progress(f"running {', '.join(still)}: {len(futures) - len(left)} of {len(futures)}")
             _, waiting = wait(waiting, timeout=1.0, return_when=FIRST_COMPLETED)
-        found = {r.twin_note: r for future in futures for r in here(future.result())}
-        return [found[task.device] for task in tasks]
+        found: dict[str, dict[int, DeviceReport]] = {task.device: {} for task in tasks}
+        for group, future in zip(made, futures, strict=True):
+            for task, report in zip(group, here(future.result()), strict=True):
+                found[task.device][task.part.index] = report
+        return [whole([reports[n] for n in sorted(reports)]) for reports in found.values()]
     except BaseException:
         # Interrupted: nothing is left running.
         for child in multiprocessing.active_children():
@@ -174,19 +174,8 @@ def _run_all(
         pool.shutdown(wait=False, cancel_futures=True)
 
 
-def _shares(task: Task) -> str:
-    """What tasks in one process have in common: the area of built-in devices, which are not
-    expected to crash. Any other device is alone.
-    """
-    area = area_of(task.device)
-    if not task.device.startswith("impl:"):
-        return task.device
-    return "twins" if area is None else area.id
-
-
 def _run_each(tasks: Sequence[Task]) -> list[DeviceReport]:
-    areas_of = [(area_of(task.device), task) for task in tasks]
-    return [area.run(task) if area else run_device(task) for area, task in areas_of]
+    return [_runner(task.device)(task) for task in tasks]
 
 
 def _isolated_all(tasks: Sequence[Task]) -> list[DeviceReport]:
@@ -203,13 +192,15 @@ def _isolated_all(tasks: Sequence[Task]) -> list[DeviceReport]:
 def _isolated(task: Task) -> DeviceReport:
     area = area_of(task.device)
     try:
-        runner = area.run if area else _runner(task.device)
-        return in_child(runner, task, seconds=task.effort.patience_seconds)  # type: ignore[no-any-return]
+        return in_child(_runner(task.device), task, seconds=task.effort.patience_seconds)  # type: ignore[no-any-return]
     except DeviceCrash as crash:
         return _crashed(area, task, str(crash)) if area else _crash_report(task, str(crash))
 
 
 def _runner(spec: str) -> Callable[[Task], DeviceReport]:
+    area = area_of(spec)
+    if area is not None:
+        return area.run
     if not is_foreign(spec):
         return run_device
     found: Callable[[Task], DeviceReport] = import_module("conformance.adapters.run").run_foreign
@@ -289,7 +280,7 @@ def run_device(task: Task, progress: Callable[[str], None] = lambda _said: None)
     progress(f"{task.device}: vectors")
     named = {rule.id for rule in claimed}
     opened = doors(device.policy, frozenset(named))
-    for door in opened:
+    for door in task.part.share(opened):
         if len(differences) < MOST_DIFFERENCES:
             steps: Steps = [(door.rule, door.op)]
             finding = judge(door.start, steps, device, counts["vectors"])
@@ -298,11 +289,15 @@ def run_device(task: Task, progress: Callable[[str], None] = lambda _said: None)
                 note(f"vector {door.id}", *small)
                 device = make()
     progress(f"{task.device}: walks")
-    walked = walk.walk(make, claimed, task.seed, task.effort.examples, opened, kept=task.examples)
-    counts["walks"] = walked.reached
-    for start, steps, finding in walked.findings:
-        note("walk", start, steps, finding)
-    for base, pages in task.regions:
+    for number, walks in task.part.units(task.effort.examples):
+        seed, kept = (task.seed << 16) + number, task.examples
+        walked = walk.walk(make, claimed, seed, len(walks), opened, kept=kept)
+        counts["walks"].update(walked.reached)
+        for start, steps, finding in walked.findings:
+            note("walk", start, steps, finding)
+        if walked.findings:
+            break
+    for base, pages in task.part.share(task.regions):
         progress(f"{task.device}: region {base:#x}")
         start, steps = region_trace(base, pages, device.policy, claimed, task.seed)
         finding = judge(start, steps, make(), counts["walks"])
@@ -311,15 +306,15 @@ def run_device(task: Task, progress: Callable[[str], None] = lambda _said: None)
     progress(f"{task.device}: batches")
     effort = task.effort
     # A device that takes a step at a time is some twenty times slower: fewer lanes a batch.
-    batched = run_batches(make, claimed, task.seed, effort.batch_seconds, effort.batches)
+    mine = effort.batches and len(list(task.part.share(range(effort.batches))))
+    seed = (task.seed << 16) + task.part.index
+    batched = run_batches(make, claimed, seed, effort.batch_seconds, mine)
     counts["batches"] = batched.reached
     for failed in batched.failures:
         note("batch", *(walk.shrink(make, *failed[:2]) or failed))
     rows = [row_of(rule, counts, differences) for rule in claimed]
-    speed = Speed(
-        batch=round(batched.steps_per_second),
-        step_by_step=round(step_by_step(make, claimed, task.seed)),
-    )
+    alone = step_by_step(make, claimed, task.seed) if task.part.is_first else 0.0
+    speed = Speed(batch=round(batched.steps_per_second), step_by_step=round(alone))
     return DeviceReport(
         device=device.name,
         twin_note=task.device,

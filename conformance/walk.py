@@ -15,7 +15,7 @@ from hypothesis.errors import Flaky
 
 from conformance.device import Device
 from conformance.doors import Door
-from conformance.example_database import walking
+from conformance.example_database import walking, whatever_is_loaded
 from conformance.guard import Guarded, guarded
 from conformance.reduce import Parted, reduce, weight
 from conformance.strategies import MOST_PAGES, Bounds, walks
@@ -87,7 +87,8 @@ def walk(
     asked = given(walks(mine, device.policy, own, Bounds(pages, steps)))(beside_the_rules)
     try:
         # A seed forgets what is kept, so settings come after it.
-        walking(examples, kept)(seeded(seed)(asked))()
+        with whatever_is_loaded():
+            walking(examples, kept)(seeded(seed)(asked))()
     except (PartedError, Flaky):
         # The last one to part is the smallest; a device that answers at random has one as well.
         last = parted[-1]

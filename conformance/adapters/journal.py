@@ -101,6 +101,7 @@ class Past:
         mine = [line for line in lines if getattr(line, "device", None) == device]
         self.done: Mapping[str, Done] = {x.unit: x for x in mine if isinstance(x, Done)}
         self.found = [x for x in mine if isinstance(x, Found)]
+        self.parted = {x.unit for x in mine if isinstance(x, Seen)}
         self.report = next((x.report for x in mine if isinstance(x, Reported)), None)
 
     def reached(self, unit: str) -> Reached:

@@ -6,8 +6,8 @@ the solver has opened its doors. A unit that the journal tells to be done is not
 
 import time
 from collections import Counter
-from collections.abc import Iterator
-from itertools import count
+from collections.abc import Iterator, Sequence
+from itertools import count, islice
 
 from conformance import walk
 from conformance.adapters import found
@@ -19,7 +19,7 @@ from conformance.adapters.record import ForeignRecord
 from conformance.area import Task
 from conformance.batch import OPCODES
 from conformance.conform_report import DeviceReport, Difference, Speed
-from conformance.doors import doors
+from conformance.doors import Door, doors
 from conformance.histories import histories
 from conformance.regions import region_trace
 from conformance.runner import applying, difference_of, row_of, step_by_step
@@ -29,7 +29,6 @@ from spec.rule import Rule, step
 from spec.validation.bitmap import Bitmap
 
 MOST_DIFFERENCES = 5
-WALKS_A_UNIT = 60
 KINDS = ("vectors", "walks", "batches")
 
 
@@ -41,6 +40,7 @@ class Run:
         self.device = self._made()
         ids = applying(task.only, self.device.policy)
         self.claimed: list[Rule] = [rules()[i] for i in ids if i in self.device.claims]
+        self.own = list(task.part.share(self.claimed))
         self.not_claimed = [i for i in ids if i not in self.device.claims]
         self.counts: dict[str, Reached] = {kind: Counter() for kind in KINDS}
         self.differences: list[Difference] = [one.difference for one in journal.past.found]
@@ -104,7 +104,7 @@ class Run:
         return start, list(steps), finding
 
     def _vectors(self) -> Iterator[str]:
-        for rule in self.claimed:
+        for rule in self.own:
             unit = f"vectors {rule.id}"
             if not self._again("vectors", unit):
                 continue
@@ -125,10 +125,9 @@ class Run:
         unit, reached = "histories", Reached()
         if not self.claimed or not self._again("walks", unit):
             return
-        opened = doors(self.device.policy, frozenset(rule.id for rule in self.claimed))
-        for name, start, steps in histories(
-            self.device.policy, self.claimed, opened, self.task.seed
-        ):
+        policy = self.device.policy
+        listed = histories(policy, self.claimed, self._doors(), self.task.seed)
+        for name, start, steps in self.task.part.share(listed):
             finding = judge(start, steps, self.device, reached) if steps else None
             if finding is not None:
                 self._note(f"history {name}", start, steps, finding)
@@ -139,14 +138,13 @@ class Run:
         yield unit
 
     def _walks(self) -> Iterator[str]:
-        opened = doors(self.device.policy, frozenset(rule.id for rule in self.claimed))
-        for number, first in enumerate(range(0, self.task.effort.examples, WALKS_A_UNIT)):
+        opened = self._doors()
+        for number, walks in self.task.part.units(self.task.effort.examples):
             unit = f"walks {number}"
             if not self._again("walks", unit):
                 continue
-            examples = min(WALKS_A_UNIT, self.task.effort.examples - first)
             seed = (self.task.seed << 16) + number
-            walked = walk.walk(lambda: self.device, self.claimed, seed, examples, opened)
+            walked = walk.walk(lambda: self.device, self.claimed, seed, len(walks), opened)
             self.counts["walks"].update(walked.reached)
             for start, steps, finding in walked.findings:
                 self._note("walk", start, steps, finding)
@@ -154,7 +152,7 @@ class Run:
             yield unit
 
     def _regions(self) -> Iterator[str]:
-        for base, pages in self.task.regions:
+        for base, pages in self.task.part.share(self.task.regions):
             unit = f"region {base:#x}"
             if not self._again("walks", unit):
                 continue
@@ -167,15 +165,19 @@ class Run:
             self.journal.done(reached)
             yield unit
 
+    def _doors(self) -> Sequence[Door]:
+        """The doors of this part's rules: a solver takes long for those that are not kept."""
+        return doors(self.device.policy, frozenset(rule.id for rule in self.own))
+
     def _batches(self, most: int | None) -> Iterator[str]:
-        """Batches by number: those that are asked for, or as many as there is time for."""
-        most = self.task.effort.batches if most is None else most
+        """Batches by number: the first so many, or all that are asked for or have the time."""
+        numbers = islice(count(), self.task.effort.batches)
         if not any(rule.name in OPCODES for rule in self.claimed):
             return
         made = drawing(self.claimed, self.device)
         until = time.monotonic() + self.task.effort.batch_seconds
-        for number in count():
-            if number == most or time.monotonic() > until:
+        for number in islice(self.task.part.share(numbers), most):
+            if time.monotonic() > until:
                 return
             unit = f"batch {number}"
             if unit in self._batched or not self._again("batches", unit):
@@ -201,7 +203,7 @@ class Run:
         """What was found."""
         bulk = self.bulk_steps / self.bulk_seconds if self.bulk_seconds else 0.0
         slow = 0.0
-        if not self.differences and not self.given_up:
+        if self.task.part.is_first and not self.differences and not self.given_up:
             slow = step_by_step(lambda: self.device, self.claimed, self.task.seed)
         return DeviceReport(
             device=self.device.name,
@@ -216,7 +218,7 @@ class Run:
 
 def run_foreign(task: Task) -> DeviceReport:
     """Run one foreign record of pages through all there is."""
-    journal = Journal(task.journal, task.device)
+    journal = Journal(task.journal, task.called)
     if journal.past.report is not None:
         return journal.past.report
     run = Run(task, journal)

@@ -2,9 +2,12 @@
 
 import time
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from fnmatch import fnmatch
+from functools import partial
 from importlib import import_module
+from itertools import count, islice
+from operator import itemgetter
 from pathlib import Path
 from typing import Any, cast
 
@@ -12,7 +15,6 @@ from conformance.adapters import found as foreign
 from conformance.adapters.found import is_foreign
 from conformance.adapters.handoff import ForeignHandoff
 from conformance.adapters.journal import Journal
-from conformance.adapters.link import GivenUp
 from conformance.area import Area, Replayed, Task
 from conformance.conform_report import DeviceReport, Difference, RuleRow, Speed
 from conformance.files import has_schema
@@ -24,11 +26,12 @@ from conformance.handoff.judge import SCHEMA, HandoffTrace, judge, load, save
 from conformance.handoff.oracle import Reached
 from conformance.handoff.walk import Parted, Walked, batch, smaller, walk
 from conformance.trace import Finding
+from conformance.units import Unit, Ways, run_units
 from spec.catalogue import handoff_rules
 from spec.rule import Rule
 
 ID = "handoff"
-MOST_DIFFERENCES = 5
+KINDS = ("vectors", "walks", "batches")
 CALLS_A_BATCH = 20
 """Calls for each batch that a profile asks of a bitmap: a whole map costs as much as many steps."""
 TIMED_SECONDS = 0.5
@@ -69,7 +72,7 @@ def start(spec: str) -> HandoffDevice:
 
 def run(task: Task) -> DeviceReport:
     """Run one device through vectors, calls at random and calls of Hypothesis."""
-    journal = Journal(task.journal if is_foreign(task.device) else None, task.device)
+    journal = Journal(task.journal if is_foreign(task.device) else None, task.called)
     if journal.past.report is not None:
         return journal.past.report
     device = start(task.device)
@@ -77,74 +80,64 @@ def run(task: Task) -> DeviceReport:
         device.link.ahead = journal.ahead
     ids = [i for i in rules() if fnmatch(i, task.only)]
     claimed = [i for i in ids if i in device.claims]
-    stages = [stage for stage, of in RULES.items() if any(i in claimed for i in of)]
-    differences: list[Difference] = []
-
-    kinds: set[tuple[str, str]] = set()
-
-    def note(made_by: str, parted: Parted) -> None:
-        shown = parted[1].rule, parted[1].field
-        if shown not in kinds and len(differences) < MOST_DIFFERENCES:
-            kinds.add(shown)
-            journal.seen(made_by, parted[1])
-            differences.append(_difference(task, made_by, smaller(device, parted)))
-            journal.found(differences[-1])
-
-    by_vectors: Reached = Counter()
-    walked, bulk, spent, given_up = Walked(), Walked(), 0.0, ""
-    try:
-        for door in vectors():
-            if door.rule in claimed and len(differences) < MOST_DIFFERENCES:
-                finding = judge(door.call, device, by_vectors)
-                if finding is not None:
-                    note(f"vector {door.rule}.{door.case}", (door.call, finding))
-        walked = walk(device, stages, task.seed, task.effort.examples, task.examples)
-        for parted in walked.parted:
-            note("walk", parted)
-        began = time.perf_counter()
-        bulk = _batches(device, stages, task)
-        spent = time.perf_counter() - began
-        for parted in bulk.parted:
-            note("batch", parted)
-        alone = _speed(device, stages, task.seed) if not differences else 0.0
-    except GivenUp as end:
-        given_up, alone = str(end), 0.0
-    counts = {"vectors": by_vectors, "walks": walked.reached, "batches": bulk.reached}
+    ways = Ways[Parted](
+        finding=itemgetter(1),
+        smaller=partial(smaller, device),
+        difference=partial(_difference, task),
+        once=("walks", "batches"),
+    )
+    ran = run_units(_units(task, device, claimed), KINDS, ways, journal)
+    alone = 0
+    if task.part.is_first and not ran.differences:
+        alone = ran.measured(lambda: _speed(device, _stages(claimed), task.seed))
     report = DeviceReport(
         device=device.name,
         twin_note=task.device,
-        rules=[_row(rule, counts, differences) for rule in claimed],
+        rules=[_row(rule, ran.counts, ran.differences) for rule in claimed],
         not_claimed=[i for i in ids if i not in device.claims],
-        differences=differences,
-        speed=Speed(
-            batch=round(sum(bulk.reached.values()) / spent) if spent else 0,
-            step_by_step=round(alone),
-        ),
-        crash=given_up,
+        differences=ran.differences,
+        speed=Speed(batch=ran.rate("batches"), step_by_step=alone),
+        crash=ran.given_up,
     )
     journal.reported(report)
     return report
 
 
-def _batches(device: HandoffDevice, stages: Sequence[str], task: Task) -> Walked:
-    """Batch after batch, as many as the profile says or as there is time for."""
-    done = Walked()
+def _stages(claimed: Sequence[str]) -> list[str]:
+    return [stage for stage, of in RULES.items() if any(i in claimed for i in of)]
+
+
+def _units(task: Task, device: HandoffDevice, claimed: Sequence[str]) -> Iterator[Unit[Parted]]:
+    """All that a part of the run asks: the vectors of each rule, calls of Hypothesis, batches."""
+    stages, part = _stages(claimed), task.part
+    for rule in part.share(claimed):
+        yield Unit("vectors", f"vectors {rule}", partial(_vectors, device, rule))
+    for number, walks in part.units(task.effort.examples):
+        asked = stages, (task.seed << 16) + number, len(walks), task.examples
+        yield Unit("walks", f"walks {number}", partial(_asked, walk, device, *asked))
     until = time.monotonic() + task.effort.batch_seconds
-    for seed in _seeds(task):
-        one = batch(device, stages, seed, CALLS_A_BATCH, small=False)
-        done.calls += one.calls
-        done.reached.update(one.reached)
-        done.parted += one.parted
-        if one.parted or time.monotonic() > until:
-            break
-    return done
+    for number in part.share(islice(count(), task.effort.batches)):
+        if time.monotonic() > until:
+            return
+        asked_for = stages, (task.seed << 32) + number, CALLS_A_BATCH, False
+        yield Unit("batches", f"batch {number}", partial(_asked, batch, device, *asked_for))
 
 
-def _seeds(task: Task) -> Iterator[int]:
-    first, number = task.seed << 32, 0
-    while task.effort.batches is None or number < task.effort.batches:
-        yield first + number
-        number += 1
+def _vectors(device: HandoffDevice, rule: str, reached: Reached) -> Iterator[tuple[str, Parted]]:
+    for door in vectors():
+        finding = judge(door.call, device, reached) if door.rule == rule else None
+        if finding is not None:
+            yield f"vector {door.rule}.{door.case}", (door.call, finding)
+
+
+def _asked(
+    asking: Callable[..., Walked], device: HandoffDevice, *arguments: Any
+) -> Iterator[tuple[str, Parted]]:
+    """What comes of calls that are drawn; the last argument counts the cases that they reach."""
+    *asked, reached = arguments
+    done = asking(device, *asked)
+    reached.update(done.reached)
+    yield from ((asking.__name__, parted) for parted in done.parted)
 
 
 def _speed(device: HandoffDevice, stages: Sequence[str], seed: int) -> float:

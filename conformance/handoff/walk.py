@@ -10,7 +10,7 @@ from hypothesis import seed as seeded
 from hypothesis import strategies as st
 from hypothesis.errors import Flaky
 
-from conformance.example_database import walking
+from conformance.example_database import walking, whatever_is_loaded
 from conformance.handoff.calls import Call, suits
 from conformance.handoff.device import HandoffDevice
 from conformance.handoff.draw import DRAWS, Drawn, Random, draws
@@ -75,7 +75,8 @@ def walk(
     asked = given(calls_of(stages))(beside_the_rules)
     try:
         # A seed forgets what is kept, so settings come after it.
-        walking(examples, kept)(seeded(seed)(asked))()
+        with whatever_is_loaded():
+            walking(examples, kept)(seeded(seed)(asked))()
     except (PartedError, Flaky):
         # The last one to part is the smallest; a device that answers at random has one as well.
         done.parted = done.parted[-1:]

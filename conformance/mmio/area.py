@@ -1,9 +1,8 @@
 """MMIO as an area of the suite: its rules, its devices, one device's run, its defects."""
 
-import time
-from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from fnmatch import fnmatch
+from functools import partial
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -11,7 +10,6 @@ from typing import Any
 from conformance.adapters import found as foreign
 from conformance.adapters.found import is_foreign
 from conformance.adapters.journal import Journal
-from conformance.adapters.link import GivenUp
 from conformance.adapters.mmio import ForeignMmio
 from conformance.area import Area, Replayed, Task
 from conformance.conform_report import DeviceReport, Difference, RuleRow, Speed
@@ -22,12 +20,13 @@ from conformance.mmio.judge import run as judged
 from conformance.mmio.trace import finding_of, is_mmio, load, save
 from conformance.mmio.vectors import kept, ways
 from conformance.mmio.walk import names, reduced, tried, walk
+from conformance.units import Unit, Ways, run_units
 from spec.catalogue import mmio_rules
 from spec.rule import Rule
 
 ID = "mmio"
 BUILTIN = "impl:mmio"
-MOST_DIFFERENCES = 5
+KINDS = ("vectors", "walks")
 
 
 def rules() -> Mapping[str, Rule]:
@@ -72,7 +71,7 @@ def maker(spec: str) -> Make:
 
 def run(task: Task) -> DeviceReport:
     """Run one device through vectors and walks."""
-    journal = Journal(task.journal if is_foreign(task.device) else None, task.device)
+    journal = Journal(task.journal if is_foreign(task.device) else None, task.called)
     if journal.past.report is not None:
         return journal.past.report
     make = maker(task.device)
@@ -81,49 +80,59 @@ def run(task: Task) -> DeviceReport:
         device.link.ahead = journal.ahead
     ids = [i for i in rules() if fnmatch(i, task.only)]
     claimed = [i for i in ids if i in device.claims]
-    found: list[tuple[str, Parting]] = []
-    counts: dict[str, Reached] = {"vectors": Counter(), "walks": Counter()}
-
-    def note(made_by: str, parted: Parting | None) -> None:
-        kinds = {(p.rule, p.field) for _, p in found}
-        asked = parted is not None and parted.rule in claimed
-        if parted is not None and asked and (parted.rule, parted.field) not in kinds:
-            found.append((made_by, parted))
-            journal.seen(made_by, finding_of(parted))
-
-    given_up, speed = "", 0
-    try:
-        for one in (*ways(), *kept()):
-            if one.calls[-1].rule.id in claimed and len(found) < MOST_DIFFERENCES:
-                note(f"vector {one.name}", judged(device, one.calls, counts["vectors"]))
-        began = time.perf_counter()
-        first = task.seed * task.effort.walks
-        for number in range(first, first + task.effort.walks):
-            if claimed and len(found) < MOST_DIFFERENCES:
-                note("walk", walk(device, number, counts["walks"]))
-        spent = time.perf_counter() - began
-        speed = round(sum(counts["walks"].values()) / spent) if claimed else 0
-    except GivenUp as end:
-        given_up = str(end)
-    differences = []
-    for made_by, parted in found:
-        # A foreign device is asked to make a difference small, unless each try is its end.
-        ends = isinstance(device, ForeignMmio) and parted.field == "fault"
-        again: Make = (lambda: device) if isinstance(device, ForeignMmio) else make
-        small = parted if ends else reduced(again, parted)
-        differences.append(_difference(task, make, made_by, small))
-        journal.found(differences[-1])
+    ways = Ways[Parting](
+        finding=finding_of,
+        smaller=partial(_smaller, device, make),
+        difference=partial(_difference, task, make),
+    )
+    ran = run_units(_units(task, device, claimed), KINDS, ways, journal)
     report = DeviceReport(
         device=device.name,
         twin_note=task.device,
-        rules=[_row(rules()[i], counts, differences) for i in claimed],
+        rules=[_row(rules()[i], ran.counts, ran.differences) for i in claimed],
         not_claimed=[i for i in ids if i not in device.claims],
-        differences=differences,
-        speed=Speed(batch=0, step_by_step=speed),
-        crash=given_up,
+        differences=ran.differences,
+        speed=Speed(batch=0, step_by_step=ran.rate("walks")),
+        crash=ran.given_up,
     )
     journal.reported(report)
     return report
+
+
+def _units(task: Task, device: MmioDevice, claimed: Sequence[str]) -> Iterator[Unit[Parting]]:
+    """All that a part of the run asks: the vectors of each rule, and walks."""
+    for rule in task.part.share(claimed):
+        yield Unit("vectors", f"vectors {rule}", partial(_vectors, device, claimed, rule))
+    first = task.seed * task.effort.walks
+    for number, walks in task.part.units(task.effort.walks if claimed else 0):
+        seeds = [first + at for at in walks]
+        yield Unit("walks", f"walks {number}", partial(_walks, device, claimed, seeds))
+
+
+def _vectors(
+    device: MmioDevice, claimed: Sequence[str], rule: str, reached: Reached
+) -> Iterator[tuple[str, Parting]]:
+    for one in (*ways(), *kept()):
+        if one.calls[-1].rule.id == rule:
+            parted = judged(device, one.calls, reached)
+            if parted is not None and parted.rule in claimed:
+                yield f"vector {one.name}", parted
+
+
+def _walks(
+    device: MmioDevice, claimed: Sequence[str], seeds: Sequence[int], reached: Reached
+) -> Iterator[tuple[str, Parting]]:
+    for seed in seeds:
+        parted = walk(device, seed, reached)
+        if parted is not None and parted.rule in claimed:
+            yield "walk", parted
+
+
+def _smaller(device: MmioDevice, make: Make, parted: Parting) -> Parting:
+    """A foreign device is asked to make a difference small, unless each try is its end."""
+    if not isinstance(device, ForeignMmio):
+        return reduced(make, parted)
+    return parted if parted.field == "fault" else reduced(lambda: device, parted)
 
 
 def _difference(task: Task, make: Make, made_by: str, small: Parting) -> Difference:

@@ -35,11 +35,11 @@ def owns(spec: str) -> bool:
 
 def run(task: Task) -> DeviceReport:
     """Run one SVSM beside those of the asked rules that its machine has."""
-    journal = Journal(task.journal if is_foreign(task.device) else None, task.device)
+    journal = Journal(task.journal if is_foreign(task.device) else None, task.called)
     if journal.past.report is not None:
         return journal.past.report
     ids = fnmatch.filter(svsm.rule_ids(task.device), task.only)
-    report = svsm.run(task.device, ids, task.effort.walks, task.seed, task.traces, journal)
+    report = svsm.run(task, ids, journal)
     journal.reported(report)
     return report
 

@@ -2,9 +2,9 @@
 
 import gc
 import time
-from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from importlib import import_module
 from itertools import islice
 from pathlib import Path
@@ -13,7 +13,7 @@ from typing import cast
 from conformance.adapters import found as foreign
 from conformance.adapters.found import is_foreign
 from conformance.adapters.journal import Journal
-from conformance.adapters.link import GivenUp
+from conformance.area import Part, Task
 from conformance.conform_report import DeviceReport, Difference, RuleRow, Speed
 from conformance.device import DeviceFault
 from conformance.protocol import compiled, machines
@@ -27,11 +27,12 @@ from conformance.protocol.vectors import kept
 from conformance.protocol.walk import Failure, again, drawn, failure, reduced, walk
 from conformance.protocol.ways import WAYS, Way
 from conformance.protocol.world import cold, starts
+from conformance.units import Unit, Ways, run_units
 from spec.rule import Rule
 from spec.validation.svsm import Svsm
 
 Make = Callable[[], SvsmDevice]
-MOST_DIFFERENCES = 5
+KINDS = ("vectors", "walks")
 
 
 BUILTIN = {
@@ -77,11 +78,11 @@ def rule_ids(spec: str) -> list[str]:
     return [here.called(rule) for rule in here.rules]
 
 
-def run(
-    spec: str, ids: Sequence[str], walks: int, seed: int, traces: Path, journal: Journal
-) -> DeviceReport:
-    """Run the SVSM with a name; see `run_protocol`."""
-    return run_protocol(maker(spec), ids, walks, seed, traces, machine_of(spec), journal=journal)
+def run(task: Task, ids: Sequence[str], journal: Journal) -> DeviceReport:
+    """Run a task's SVSM; see `run_protocol`."""
+    spec, walks = task.device, task.effort.walks
+    asked = maker(spec), ids, walks, task.seed, task.traces, machine_of(spec), task.part
+    return run_protocol(*asked, journal=journal)
 
 
 def through(
@@ -123,7 +124,7 @@ def run_protocol(
     seed: int,
     traces: Path,
     machine: str = "",
-    progress: Callable[[str], None] = lambda _said: None,
+    part: Part = Part(),  # noqa: B008
     journal: Journal | None = None,
 ) -> DeviceReport:
     """Run a device through all there is on a machine for the rules with some ids.
@@ -133,7 +134,7 @@ def run_protocol(
     foreign device's run is written down as it goes.
     """
     here = machines.MACHINES[machine]
-    asked = {rule.id for rule in here.rules if here.called(rule) in ids}
+    rules = [rule for rule in here.rules if here.called(rule) in ids]
     device = make()
     journal = journal or Journal(None, device.name)
     link = getattr(device, "link", None)
@@ -141,62 +142,81 @@ def run_protocol(
         # A process of another's is gone on with: it is started again where it has ended.
         link.ahead = journal.ahead
     fresh: Make = make if link is None else lambda: device
-    by_vectors: Reached = Counter()
-    by_walks: Reached = Counter()
-    failures: list[tuple[str, Failure]] = []
-    given_up, one_by_one, bulk = "", 0, 0
-    first = seed * walks
-    try:
-        progress(f"{device.name}: vectors")
-        for door in doors(machine):
-            if door.rule in asked and len(failures) < MOST_DIFFERENCES:
-                failed = through(door, device, by_vectors, compiled.checked)
-                if failed is not None:
-                    _note(failures, f"vector {door.rule}.{door.case}", failed, journal)
-                    device = fresh()
-        for name, way in WAYS.items():
-            failed = along(cold(machine=machine), way(machine), device, by_vectors)
-            if failed is not None:
-                _note(failures, f"vector {name}", failed, journal)
-                device = fresh()
-        for one in kept(machine):
-            failed = again(fresh, one.start, one.steps, by_vectors, compiled.checked)
-            if failed is not None:
-                _note(failures, f"kept vector {one.defect}", failed, journal)
-        began = time.perf_counter()
-        with _without_collecting():
-            for number in range(first, first + walks):
-                if number % 50 == 0:
-                    progress(f"{device.name}: walk {number - first} of {walks}")
-                    gc.collect(0)
-                _, failed = walk(device, number, by_walks, machine)
-                if failed is not None:
-                    _note(failures, "walk", failed, journal)
-                    device = fresh()
-                if len(failures) >= MOST_DIFFERENCES:
-                    break
-        spent = time.perf_counter() - began
-        one_by_one = round(sum(by_walks.values()) / spent) if spent else 0
-        bulk = _speed(fresh, first, machine)
-    except GivenUp as end:
-        given_up = str(end)
-    differences = []
-    for made_by, failed in failures:
+    ways = Ways[Failure](
+        finding=finding_of,
         # Where each try is the end of a process, what was seen is kept as it is.
-        ends = link is not None and failed.field == "fault"
-        small = failed if ends else reduced(fresh, failed)
-        differences.append(_difference(make, made_by, small, seed, traces))
-        journal.found(differences[-1])
-    rules = [rule for rule in here.rules if rule.id in asked]
+        smaller=lambda failed: (
+            failed if link is not None and failed.field == "fault" else reduced(fresh, failed)
+        ),
+        difference=partial(_difference, make, seed=seed, traces=traces),
+    )
+    first = seed * walks
+    units = _units(fresh, [rule.id for rule in rules], range(first, first + walks), machine, part)
+    ran = run_units(units, KINDS, ways, journal)
+    bulk = ran.measured(lambda: _speed(fresh, first, machine)) if part.is_first else 0
     return DeviceReport(
         device=device.name,
         twin_note=device.name,
-        rules=[_row(here, rule, by_vectors, by_walks, differences) for rule in rules],
+        rules=[
+            _row(here, rule, ran.counts["vectors"], ran.counts["walks"], ran.differences)
+            for rule in rules
+        ],
         not_claimed=[],
-        differences=differences,
-        speed=Speed(batch=bulk, step_by_step=one_by_one),
-        crash=given_up,
+        differences=ran.differences,
+        speed=Speed(batch=bulk, step_by_step=ran.rate("walks")),
+        crash=ran.given_up,
     )
+
+
+def _units(
+    make: Make, rules: Sequence[str], walks: range, machine: str, part: Part
+) -> Iterator[Unit[Failure]]:
+    """All that a part of a run asks: ways to each rule's cases, those with names, and walks."""
+    for rule in part.share(rules):
+        yield Unit("vectors", f"vectors {rule}", partial(_vectors, make, rule, machine))
+    yield Unit("vectors", "vectors with names", partial(_named, make, machine, part))
+    for number, listed in part.units(len(walks)):
+        seeds = walks[listed.start : listed.stop]
+        yield Unit("walks", f"walks {number}", partial(_walks, make, seeds, machine))
+
+
+def _vectors(
+    make: Make, rule: str, machine: str, reached: Reached
+) -> Iterator[tuple[str, Failure]]:
+    device = make()
+    for door in doors(machine):
+        failed = None
+        if door.rule == rule:
+            failed = through(door, device, reached, compiled.checked)
+        if failed is not None:
+            yield f"vector {door.rule}.{door.case}", failed
+            device = make()
+
+
+def _named(make: Make, machine: str, part: Part, reached: Reached) -> Iterator[tuple[str, Failure]]:
+    device = make()
+    for name, way in part.share(WAYS.items()):
+        failed = along(cold(machine=machine), way(machine), device, reached)
+        if failed is not None:
+            yield f"vector {name}", failed
+            device = make()
+    for one in part.share(kept(machine)):
+        failed = again(make, one.start, one.steps, reached, compiled.checked)
+        if failed is not None:
+            yield f"kept vector {one.defect}", failed
+
+
+def _walks(
+    make: Make, seeds: Sequence[int], machine: str, reached: Reached
+) -> Iterator[tuple[str, Failure]]:
+    device = make()
+    with _without_collecting():
+        for seed in seeds:
+            _, failed = walk(device, seed, reached, machine)
+            if failed is not None:
+                yield "walk", failed
+                device = make()
+        gc.collect(0)
 
 
 @contextmanager
@@ -237,16 +257,6 @@ def _speed(make: Make, first: int, machine: str) -> int:
     spent = time.perf_counter() - began
     gc.enable()
     return round(sum(reached.values()) / spent)
-
-
-def _note(
-    failures: list[tuple[str, Failure]], made_by: str, failed: Failure, journal: Journal
-) -> None:
-    """Keep the first failure of each kind."""
-    kinds = {(f.rule.id, f.field.split("[")[0]) for _, f in failures}
-    if (failed.rule.id, failed.field.split("[")[0]) not in kinds:
-        failures.append((made_by, failed))
-        journal.seen(made_by, finding_of(failed))
 
 
 def _difference(make: Make, made_by: str, small: Failure, seed: int, traces: Path) -> Difference:

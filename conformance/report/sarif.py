@@ -20,13 +20,15 @@ from spec.catalogue import rules
 SCHEMA = "https://json.schemastore.org/sarif-2.1.0.json"
 OPEN = ("UNKNOWN", "BOUNDED", "INTERRUPTED", "NOTHING COMPARED")
 CATALOGUE = "spec/catalogue.py"
+HERE = "%SRCROOT%"
+WHAT_IS_HERE = "Of rules the sources of the suite; of traces the directory in which it was run."
 
 
 def sarif(checks: Sequence[Check], exit_code: int) -> bytes:
     """One run of the suite as a SARIF log."""
     told = [check for check in checks if check.state != "passed"]
-    ids = list(dict.fromkeys(check.id for check in told))
-    first = {check.id: check for check in reversed(told)}
+    ids = list(dict.fromkeys(line(check.id) for check in told))
+    first = {line(check.id): check for check in reversed(told)}
     run = {
         "tool": {
             "driver": {
@@ -41,7 +43,8 @@ def sarif(checks: Sequence[Check], exit_code: int) -> bytes:
                 "exitCode": exit_code,
             }
         ],
-        "results": [_result(check, ids.index(check.id)) for check in told],
+        "results": [_result(check, ids.index(line(check.id))) for check in told],
+        "originalUriBaseIds": {HERE: {"description": {"text": WHAT_IS_HERE}}},
         "columnKind": "unicodeCodePoints",
         "properties": {"checks": len(checks), "passed": len(checks) - len(told)},
     }
@@ -80,7 +83,8 @@ def _result(check: Check, index: int) -> dict[str, Any]:
 
 def _location(check: Check) -> dict[str, Any]:
     uri, number = (_uri(check.trace), 1) if check.trace else _written(check.id)
-    place = {"artifactLocation": {"uri": uri}, "region": {"startLine": number}}
+    file = {"uri": uri} if ":" in uri.partition("/")[0] else {"uri": uri, "uriBaseId": HERE}
+    place = {"artifactLocation": file, "region": {"startLine": number}}
     name = {"fullyQualifiedName": line(check.id), "kind": "function"}
     return {"physicalLocation": place, "logicalLocations": [name]}
 

@@ -73,11 +73,11 @@ def run(task: Task) -> DeviceReport:
         if parted is not None and new and called(parted.rule) in ids:
             found.append((made_by, parted))
 
-    for name, made in WAYS.items():
+    for name, made in task.part.share(WAYS.items()):
         note(f"vector {name}", judged(device, made, counts["vectors"]))
     began = time.perf_counter()
     first = task.seed * task.effort.walks
-    for number in range(first, first + task.effort.walks):
+    for number in task.part.share(range(first, first + task.effort.walks)):
         if len(found) < MOST_DIFFERENCES:
             note("walk", walk(device, number, counts["walks"]))
     spent = time.perf_counter() - began

@@ -14,6 +14,7 @@ from conformance.conform_report import ConformReport, DeviceReport
 from conformance.handoff.command import handoff
 from conformance.known_bad import Kill
 from conformance.prove_report import ProveReport
+from conformance.report.checks import of_conform, of_proofs
 from conformance.runner import run_device
 from spec.prove.verdict import Result, Verdict, Witness
 
@@ -134,3 +135,47 @@ def map_file(folder: Path) -> Path:
     capture = Path(__file__).parents[2] / "conformance" / "data" / "kvm-24g.memmap"
     handoff(capture, json=path)
     return path
+
+
+def killed(*kills):
+    found = with_device()
+    found.kills = list(kills)
+    return found
+
+
+def unreached():
+    rows = device(with_device()).rules
+    row = msgspec.structs.replace(rows[0], reached={**rows[0].reached, "a_case": 0})
+    return with_device(rules=[row, *rows[1:]])
+
+
+def unconfirmed():
+    found = bad_devices().devices[0]
+    made = [msgspec.structs.replace(d, confirmed=False) for d in found.differences]
+    return with_device(differences=made)
+
+
+RUNS = {
+    "proved": lambda: proofs([result()]),
+    "nothing": proofs,
+    "interrupted": lambda: proofs([result()], partial=True),
+    **{str(word): lambda word=word: proofs([result(), result("a.b/c", word)]) for word in Verdict},
+    "conforms": conforming,
+    "no_device": lambda: ConformReport(profile="quick", seed=0, only="*"),
+    "nothing_compared": lambda: with_device(rules=[]),
+    "not_claimed": lambda: with_device(not_claimed=["validation.bitmap.claim_2m"]),
+    "nothing_claimed": lambda: with_device(rules=[], not_claimed=["validation.bitmap.claim_2m"]),
+    "crash": lambda: with_device(crash="it died"),
+    "unreached": unreached,
+    "unconfirmed": unconfirmed,
+    "diverges": bad_devices,
+    "killed": lambda: killed(kill()),
+    "survived": lambda: killed(kill(), kill("b", vectors=False)),
+}
+
+
+def checks_of(found):
+    return of_conform(found) if isinstance(found, ConformReport) else of_proofs(found)
+
+
+HOSTILE = "\x00\x1b[31m<b>]]>&\ud800\ufffe\u202e|`*\n| x"

@@ -6,11 +6,13 @@ import threading
 import time
 from concurrent.futures import BrokenExecutor
 from contextlib import contextmanager
+from dataclasses import replace
 
 import dask
 import pytest
 from distributed import Client, LocalCluster
 
+from conformance.area import EFFORTS
 from conformance.cluster import START, Cluster, cluster, digest
 from conformance.device import DeviceError
 from conformance.runner import run
@@ -47,6 +49,18 @@ def two_workers():
         yield made.scheduler_address
 
 
+@pytest.fixture
+def four_parts(monkeypatch):
+    """A quick run is cut into parts as one of `ci` is."""
+    effort = replace(EFFORTS["quick"], examples=130, batches=12, walks=130, parts=4)
+    monkeypatch.setitem(EFFORTS, "quick", effort)
+
+
+def executed(pool):
+    """How many jobs each worker has done."""
+    return pool._client.run(lambda dask_worker: dask_worker.state.executed_count)
+
+
 def verdicts(results):
     return [(result.id, result.verdict) for result in results]
 
@@ -57,8 +71,8 @@ def devices(report):
         (
             one.device,
             one.verdict,
-            [(row.rule, row.reached, row.differences) for row in one.rules],
-            [(d.finding.rule, d.finding.field, d.made_by, d.confirmed) for d in one.differences],
+            one.rules,
+            [(d.finding, d.steps, d.made_by, d.confirmed) for d in one.differences],
         )
         for one in report.devices
     ]
@@ -74,7 +88,22 @@ def test_proofs_are_the_same(two_workers):
     assert {result.verdict for result in here} == {"PROVED"}
 
 
-def test_a_worker_killed_in_mid_run_changes_no_verdict(two_workers, tmp_path):
+def test_batches_and_walks_of_one_device_are_spread_over_the_workers(
+    two_workers, four_parts, tmp_path
+):
+    device, only = ["impl:fast"], "validation.bitmap.claim_*"
+    here = run(device, "quick", only=only, jobs=1, traces=tmp_path / "here")
+    with cluster(two_workers) as pool:
+        before = executed(pool)
+        there = run(device, "quick", only=only, traces=tmp_path / "there", pool=pool)
+        done = {worker: count - before[worker] for worker, count in executed(pool).items()}
+    assert sum(done.values()) == 4
+    assert min(done.values()) >= 1
+    assert devices(there) == devices(here)
+    assert all(row.batches and row.walks for row in there.devices[0].rules)
+
+
+def test_a_worker_killed_in_mid_run_changes_no_verdict(two_workers, four_parts, tmp_path):
     here = run(DEVICES, "quick", only=ONLY, jobs=1, traces=tmp_path / "here")
     with cluster(two_workers) as pool:
         pids = pool._client.run(os.getpid)

@@ -1,11 +1,14 @@
 """Walks that failed are kept, and tried first by whoever shares them."""
 
+from importlib import import_module
+
 import pytest
-from hypothesis import Phase
+from hypothesis import Phase, given, seed
+from hypothesis import strategies as st
 from hypothesis.database import DirectoryBasedExampleDatabase, MultiplexedDatabase
 
 from conformance.defects import device
-from conformance.example_database import NoDatabase, database, walking
+from conformance.example_database import NoDatabase, database, walking, whatever_is_loaded
 from conformance.walk import walk
 from spec.catalogue import rules
 
@@ -52,3 +55,21 @@ def test_a_place_that_cannot_be_used_is_one_line(place, said):
     with pytest.raises(NoDatabase, match=said) as told:
         database(place)
     assert "\n" not in str(told.value)
+
+
+def test_what_is_drawn_does_not_hang_on_the_modules_that_are_loaded(tmp_path, monkeypatch):
+    def drawn():
+        seen = []
+
+        def note(number):
+            seen.append(number)
+
+        with whatever_is_loaded():
+            walking(300, None)(seed(3)(given(st.integers(0, 1 << 40))(note)))()
+        return seen
+
+    before = drawn()
+    (tmp_path / "held_elsewhere.py").write_text(f"HELD = {[7919 * n for n in range(300)]}\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    import_module("held_elsewhere")
+    assert drawn() == before

@@ -2,10 +2,12 @@
 
 import json
 import os
+import shlex
 import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
 
@@ -126,3 +128,60 @@ def test_a_run_that_is_killed_is_gone_on_from(compiled, tmp_path, left_running):
     assert third.returncode == 1
     assert "already_claimed" in third.stdout
     assert path.stat().st_size == size
+
+
+ROOT = Path(__file__).parents[3]
+SVSM = shlex.join([sys.executable, str(Path(__file__).with_name("svsm_speaker.py")), "rmpadjust"])
+
+
+@pytest.mark.parametrize(
+    ("source", "macros", "only"),
+    [
+        ("stages.c", {"WRONG": "if(type==3)type=0"}, "handoff.*"),
+        pytest.param("registers.c", {"WIDTH(n)": "(n == 8 ? 4 : n)"}, "*", marks=pytest.mark.slow),
+        pytest.param("", {}, "validation.[pv]*", marks=pytest.mark.slow),
+    ],
+    ids=("handoff", "mmio", "svsm"),
+)
+def test_what_takes_calls_is_gone_on_with_unit_by_unit(
+    compiled, tmp_path, monkeypatch, source, macros, only
+):
+    """Killed with SIGKILL after a difference and some units, it ends as if it had not been."""
+    monkeypatch.setenv("PYTHONPATH", str(ROOT))
+    spec = f"c:{compiled(source, **macros)}" if source else f"program:{SVSM}"
+
+    def asked(folder):
+        return command("--device", spec, "--only", only, "--traces", tmp_path / folder / "traces")
+
+    process = subprocess.Popen(
+        asked("killed"), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
+
+    def some(told):
+        return sum(isinstance(one, Done) for one in told) >= 2 and any(
+            isinstance(one, Found) for one in told
+        )
+
+    path = wait_for(process, tmp_path / "killed" / "journals", some)
+    os.kill(process.pid, signal.SIGKILL)
+    process.wait()
+    time.sleep(0.5)
+    before = lines(path)
+    done = {one.unit for one in before if isinstance(one, Done)}
+    assert not any(isinstance(one, Reported) for one in before)
+
+    def ended(*arguments):
+        out = tmp_path / "out.json"
+        subprocess.run([*arguments, "--json", out], capture_output=True, check=False)
+        return json.loads(out.read_bytes())["devices"][0]
+
+    again = ended(*command("--resume", path))
+    after = lines(path)[len(before) :]
+    ran = {one.unit for one in after if isinstance(one, Done)}
+    assert ran
+    assert not {one.unit for one in after if isinstance(one, Done | Ahead)} & done
+    whole = ended(*asked("whole"))
+    assert again["verdict"] == whole["verdict"] == "DIVERGES"
+    assert again["rules"] == whole["rules"]
+    findings = [[one["finding"] for one in told["differences"]] for told in (again, whole)]
+    assert findings[0] == findings[1]

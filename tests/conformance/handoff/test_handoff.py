@@ -3,12 +3,11 @@
 import random
 from collections import Counter
 from pathlib import Path
-from types import SimpleNamespace
 
 import msgspec
 import pytest
 
-from conformance.area import Area
+from conformance.area import Area, Effort, Task
 from conformance.device import DeviceError, DeviceFault
 from conformance.handoff import builtin, calls, defects, draw, oracle, picture
 from conformance.handoff.area import AREA
@@ -86,9 +85,8 @@ class ByNumber(Oracle):
 
 
 def task(device, tmp_path, only="handoff.*", examples=30, batches=6):
-    effort = SimpleNamespace(examples=examples, batches=batches, batch_seconds=60.0)
-    rest = {"seed": 0, "only": only, "traces": tmp_path, "journal": None, "examples": None}
-    return SimpleNamespace(device=device, effort=effort, **rest)
+    effort = Effort(examples, batches, 60.0, False, 300.0, 0)
+    return Task(device, effort, 0, only, tmp_path)
 
 
 # What conforms

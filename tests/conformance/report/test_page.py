@@ -20,6 +20,9 @@ from report_results import (
 )
 
 from conformance import bench as benches
+from conformance.conform_report import Speed
+from conformance.conform_tables import show
+from conformance.console import stdout
 from conformance.report import page as pages
 from conformance.report.given import Given, ResultsError, read
 from conformance.report.marks import mark
@@ -63,6 +66,25 @@ def full(tmp_path_factory):
     (folder / "bench.json").write_bytes(benches.to_json(bench()))
     map_file(folder)
     return pages.page(read(sorted(folder.glob("*.json"))), folder).decode()
+
+
+@pytest.mark.parametrize(
+    ("rules", "says"),
+    [
+        ("compiled", "batches judged by the rules, compiled"),
+        ("on arrays, which is slower: no C compiler", "batches judged by the rules, on arrays"),
+        ("", ""),
+    ],
+)
+def test_page_and_console_say_by_which_rules_batches_were_judged(capsys, rules, says):
+    found = with_device(speed=Speed(7, 5, rules), device="c:" + "long/" * 40 + "x.so")
+    show(found, stdout())
+    told = [row.rstrip() for row in capsys.readouterr().out.splitlines() if "judged" in row]
+    assert len(told) == bool(says)
+    assert all(row.startswith(f"{says}: c:long/") and len(row) <= 100 for row in told)
+    page = pages.page(Given(conforms=[found]), Path()).decode()
+    assert page.count("judged by") == bool(says)
+    assert f"one by one 5{f'; {says}' * bool(says)}</span>" in page
 
 
 def test_every_verdict_and_its_reason_is_on_the_page(full):
