@@ -41,6 +41,9 @@ def started(threads=1, daemon=False):
         ) as made,
     ):
         yield made
+        # One that is being started in place of a dead one cannot be closed yet.
+        with Client(made) as client:
+            client.wait_for_workers(2, timeout=60)
 
 
 @pytest.fixture(scope="module")
