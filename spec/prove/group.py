@@ -10,7 +10,7 @@ from spec.prove.kept import Values, seen
 from spec.prove.obligation import Heard, Obligation, Query, concluded, turned, witnesses
 from spec.prove.premises import Premises, Wanted
 from spec.prove.sessions import OPEN, Session, Texts
-from spec.prove.solvers import Answer, Budget
+from spec.prove.solvers import LOGIC, NUMBERS, READS, Answer, Budget
 from spec.prove.verdict import Result, Verdict
 from spec.prove.world import Symbolic
 from spec.terms import all_of, negate, truth
@@ -22,18 +22,22 @@ def prove_group(
     budget: Budget,
     kept: Mapping[str, Values] = MappingProxyType({}),
     needed: Mapping[str, Wanted] = MappingProxyType({}),
+    first: bool = False,
 ) -> list[Result]:
     """What `solvers` make of obligations that share a group, in their order.
 
     What all of them suppose is told each solver once. That what is supposed is possible is asked of
     one, once for each case; of none where `kept` values, by the id of what they show, show it.
     needed: by group, what was enough to suppose; a goal that does not follow of it is asked about
-    where all is supposed.
+    where all is supposed. first: only the first of the solvers that knows its logic is asked.
     """
     began = time.perf_counter()
     shared = Symbolic()
     worlds = [Symbolic() if one.alone else shared for one in obligations]
     queries = [one.ask(world) for one, world in zip(obligations, worlds, strict=True)]
+    if first:
+        logic = NUMBERS if any(world.naturals for world in worlds) else LOGIC
+        solvers = [name for name in solvers if name in READS[logic]][:1]
     supposed, asked = in_common(queries)
     questions = [term for one in asked for term in (one.plainly, one.given, *one.broken)]
     whole = Sessions(supposed, questions, budget)

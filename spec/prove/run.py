@@ -59,6 +59,7 @@ PROFILES = {
     "ci": Effort(NAMES),
     "nightly": Effort(NAMES, seeds=10),
 }
+TOLD_TERMS = frozenset({"bitwuzla", "z3"})
 WORST = (Verdict.PROVED, Verdict.UNKNOWN, Verdict.VACUOUS, Verdict.REFUTED)
 
 
@@ -148,9 +149,10 @@ def _over_seeds(obligation: Obligation, effort: Effort, budget: Budget, shared: 
 
 def _once(obligation: Obligation, effort: Effort, budget: Budget, shared: Cache) -> Result:
     solvers = sorted(effort.solvers, key=lambda name: effort.first and name != obligation.best)
-    if solvers[0] == "bitwuzla" and (effort.first or len(solvers) == 1):
+    # A session is told terms; what is told as text has to be written and read.
+    if TOLD_TERMS.issuperset(solvers) and (effort.first or len(solvers) == 1):
         with suppress(Unreadable):
-            return prove_group([obligation], solvers[:1], budget)[0]
+            return prove_group([obligation], solvers, budget, first=True)[0]
     return prove(obligation, solvers, budget, shared, effort.first)
 
 
