@@ -43,6 +43,8 @@ NOBODYS = (Contents.ZEROED, Contents.GUEST, Contents.LAUNCHED, Contents.MIGRATED
 
 def one_of(term: Word, values: Sequence[int]) -> Bool:
     """A word is one of some numbers."""
+    if type(term) is int:
+        return term in values
     return any_of(False, *(equal(term, int(value)) for value in values))
 
 
