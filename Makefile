@@ -60,7 +60,7 @@ doors: $(STAMP)        ## the ways to each case that are kept in conformance/dat
 	$(BIN)/python -m conformance.door_file
 	$(BIN)/python -m conformance.protocol.doors
 
-kept: $(STAMP)         ## values and premises that shorten proofs, in spec/prove; five minutes
+kept: $(STAMP)         ## values and premises that shorten proofs, in spec/prove; ten minutes
 	$(BIN)/python -m spec.prove.kept_file
 
 fmt: $(STAMP)

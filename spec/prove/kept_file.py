@@ -1,4 +1,4 @@
-"""Finding what is kept to shorten proofs: `python -m spec.prove.kept_file`, some five minutes.
+"""Finding what is kept to shorten proofs: `python -m spec.prove.kept_file`, some ten minutes.
 
 It writes two files beside this one, where each obligation that asks for values has a line, and each
 group that shares a session. To do so is worth while where rules have changed; until then proving
@@ -95,7 +95,8 @@ def _noted(obligation: Obligation, world: Symbolic, model: Any) -> dict[str, Pla
 def needed(obligations: Sequence[Obligation]) -> dict[str, list[int]]:
     """What is enough to suppose for all goals of a group, by bitwuzla's reasons why each holds.
 
-    Nothing where they do not suppose the same, or one of them is not shown.
+    Where z3 has a hard time with a goal of which no more is told, its own reasons are added: it
+    goes another way. Nothing where they do not suppose the same, or one of them is not shown.
     """
     world = Symbolic()
     queries = [one.ask(world) for one in obligations]
@@ -104,12 +105,45 @@ def needed(obligations: Sequence[Obligation]) -> dict[str, list[int]]:
         return {}
     _, asked = in_common(queries)
     named = [(name, n, truth(write())) for name, n, write in first.named()]
-    session = Reasons([term for *_, term in named], [truth(term) for term in first.rest()])
-    places = session.needed([term for one in asked for term in one.broken])
+    supposed, beside = [term for *_, term in named], [truth(term) for term in first.rest()]
+    questions = [term for one in asked for term in one.broken]
+    places = Reasons(supposed, beside).needed(questions)
+    hard = _hard([*(supposed[place] for place in sorted(places)), *beside], questions)
+    places |= {place for term in hard for place in _z3_needs(supposed, beside, term)}
     found: dict[str, list[int]] = {}
     for name, n, _ in (named[place] for place in sorted(places)):
         found.setdefault(name, []).append(n)
     return found
+
+
+SEEDS, HARD = 3, 400_000
+"""How often z3 is asked each goal, and from how many of its steps on one is hard: half a second."""
+
+
+def _hard(supposed: Sequence[Any], questions: Sequence[Any]) -> list[Any]:
+    """The questions that z3 has a hard time with, with one seed or another."""
+    found: dict[int, Any] = {}
+    for seed in range(SEEDS):
+        session = OPEN["z3"](supposed, Texts(supposed, ()), Budget(seed=seed))
+        for term in questions:
+            answer = session.ask(term)
+            if answer.word != "unsat" or answer.rlimit > HARD:
+                found[term.get_id()] = term
+    return list(found.values())
+
+
+def _z3_needs(supposed: Sequence[Any], beside: Sequence[Any], term: Any) -> list[int]:
+    """The places of what z3 needs for a contradiction; none where it finds none."""
+    solver = z3.SimpleSolver()
+    solver.set("unsat_core", True)
+    solver.set("timeout", 1000 * Budget().seconds)
+    solver.add(*beside, term)
+    names = {f"supposed {place}": place for place in range(len(supposed))}
+    for name, one in zip(names, supposed, strict=True):
+        solver.assert_and_track(one, z3.Bool(name))
+    if solver.check() != z3.unsat:
+        return []
+    return [names[str(one)] for one in solver.unsat_core()]
 
 
 class Reasons:
