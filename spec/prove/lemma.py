@@ -25,18 +25,19 @@ class Lemmas:
         given: Sequence[Assumption] = (),
         method: str = "pointwise",
         of: str = "",
+        best: str = "bitwuzla",
     ) -> Callable[[Ask], Ask]:
         """Make a lemma of the function below; its name is the function's, its claim the docstring.
 
-        of: what a lemma that is stated for several rules is about this time.
+        of: what a lemma that is stated for several rules is about this time. best: who is asked
+        where one solver is enough; z3 where numbers are added up.
         """
 
         def made(ask: Ask) -> Ask:
             name = f"{ask.__name__}[{of}]" if of else ask.__name__
             claim = (ask.__doc__ or "").strip().split("\n\n")[0]
-            self.found.append(
-                Obligation(f"{self.area}/{name}", claim, cite, ask, tuple(given), method)
-            )
+            where = f"{self.area}/{name}"
+            self.found.append(Obligation(where, claim, cite, ask, tuple(given), method, best=best))
             return ask
 
         return made

@@ -291,7 +291,7 @@ def a_page_claimed_adds_one(world: World) -> Query:
     return must(hypotheses, right(first), implies(right(stop), right(plus(stop, 1))))
 
 
-@LEMMAS.lemma(definition("count"), given=(COUNTING, INDUCTION), method="induction")
+@LEMMAS.lemma(definition("count"), given=(COUNTING, INDUCTION), method="induction", best="z3")
 def a_count_is_at_most_the_range(world: World) -> Query:
     """A count is at most the number of pages in the range."""
     s, first, stop = arbitrary(world), world.word("first"), world.word("stop")
@@ -328,7 +328,7 @@ def a_count_of_nothing_means_none(world: World) -> Query:
     )
 
 
-@LEMMAS.lemma(definition("count"), given=(COUNTING, INDUCTION), method="induction")
+@LEMMAS.lemma(definition("count"), given=(COUNTING, INDUCTION), method="induction", best="z3")
 def a_count_of_everything_means_all(world: World) -> Query:
     """A count is the length of the range exactly if every page of it is claimed."""
     s, first, stop, p = arbitrary(world), world.word("first"), world.word("stop"), world.word("p")
