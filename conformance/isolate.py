@@ -8,6 +8,7 @@ import ctypes
 import multiprocessing
 import os
 import signal
+import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
@@ -29,19 +30,49 @@ class DeviceCrash(DeviceFault):
     """The process that ran the device died."""
 
 
+class Run(threading.local):
+    """What the threads of one run have in common: whether it was interrupted.
+
+    What dies then has not crashed, and no process is started any more.
+    """
+
+    stopped = threading.Event()
+
+
+RUN = Run()
+
+
+def take_part(stopped: threading.Event) -> None:
+    """Make the calling thread one of a run's."""
+    RUN.stopped = stopped
+
+
+def stop_all(stopped: threading.Event) -> None:
+    """End every child of this process, and have a run's threads start none in its place."""
+    stopped.set()
+    for child in multiprocessing.active_children():
+        child.terminate()
+
+
 def in_child(function: Callable[..., Any], *arguments: Any, seconds: float | None = None) -> Any:
     """What `function` answers in a fresh process.
 
     seconds: how long it may take; then it is killed.
 
-    Raises: DeviceCrash where the process died or was killed; else whatever the function raises.
+    Raises: DeviceCrash where the process died or was killed; KeyboardInterrupt where the run was
+    interrupted; else whatever the function raises.
     """
+    if RUN.stopped.is_set():
+        raise KeyboardInterrupt
     context = multiprocessing.get_context("spawn")
     pool = ProcessPoolExecutor(1, context, _outlived_by_none, (os.getpid(),))
     answered = False
     try:
         pending = pool.submit(function, *arguments)
         child = next(iter(pool._processes.values()), None)
+        if RUN.stopped.is_set() and child is not None:
+            # It was started while the others were ended.
+            child.kill()
         answer = pending.result(seconds)
         answered = True
         return answer
@@ -50,6 +81,8 @@ def in_child(function: Callable[..., Any], *arguments: Any, seconds: float | Non
             child.kill()
         raise DeviceCrash(f"the device did not come to an end within {seconds:.0f} s") from error
     except BrokenProcessPool as error:
+        if RUN.stopped.is_set():
+            raise KeyboardInterrupt from error
         raise DeviceCrash(f"the device's process died{_how(child)}") from error
     finally:
         # A process that has answered ends at once; one that hangs is not waited for.

@@ -5,7 +5,6 @@ has been seen again on a fresh device; it is then written as a trace.
 """
 
 import fnmatch
-import multiprocessing
 import os
 import time
 from collections import Counter
@@ -15,6 +14,7 @@ from dataclasses import replace
 from functools import partial
 from importlib import import_module
 from pathlib import Path
+from threading import Event
 from typing import Any
 
 import numpy as np
@@ -35,7 +35,7 @@ from conformance.conform_report import (
 )
 from conformance.device import Maker, find_device
 from conformance.doors import doors
-from conformance.isolate import DeviceCrash, crashing_door, in_child
+from conformance.isolate import DeviceCrash, crashing_door, in_child, stop_all, take_part
 from conformance.parts import groups, whole
 from conformance.regions import region_trace
 from conformance.remote import away, brought
@@ -147,7 +147,8 @@ def _run_all(
     jobs = jobs or len(os.sched_getaffinity(0))
     made = groups(tasks, jobs if workers is None else None)
     jobs = min(jobs, len(made))
-    pool = workers or ThreadPoolExecutor(jobs)
+    stopped = Event()
+    pool = workers or ThreadPoolExecutor(jobs, initializer=take_part, initargs=(stopped,))
     call: Callable[[Sequence[Task]], Any] = _isolated_all
     here: Callable[[Any], list[DeviceReport]] = list
     if workers is not None:
@@ -167,8 +168,7 @@ def _run_all(
         return [whole([reports[n] for n in sorted(reports)]) for reports in found.values()]
     except BaseException:
         # Interrupted: nothing is left running.
-        for child in multiprocessing.active_children():
-            child.terminate()
+        stop_all(stopped)
         raise
     finally:
         pool.shutdown(wait=False, cancel_futures=True)
