@@ -47,9 +47,9 @@ class Speed(msgspec.Struct, frozen=True):
 
     @property
     def judged(self) -> str:
-        """By which rules batches were judged, in few words; empty where it is not noted."""
+        """By which rules batches were judged, if any were and it is noted, in few words."""
         found = self.rules.partition(",")[0]
-        return f"batches judged by the rules, {found}" if found else ""
+        return f"batches judged by the rules, {found}" if found and self.batch else ""
 
 
 class DeviceReport(msgspec.Struct, frozen=True, kw_only=True):

@@ -1,24 +1,16 @@
 """The region made ready and OVMF's reading, asked of a shared library."""
 
-from types import SimpleNamespace
+from dataclasses import replace
 
 import pytest
 
+from conformance.area import EFFORTS, Task
 from conformance.handoff.area import AREA
 
 
 def report(path, folder):
-    effort = SimpleNamespace(examples=20, batches=10, batch_seconds=60.0)
-    task = SimpleNamespace(
-        device=f"c:{path}",
-        effort=effort,
-        seed=0,
-        only="handoff.*",
-        traces=folder,
-        journal=None,
-        examples=None,
-    )
-    return AREA.run(task)
+    effort = replace(EFFORTS["quick"], examples=20, batches=10, batch_seconds=60.0)
+    return AREA.run(Task(f"c:{path}", effort, seed=0, only="handoff.*", traces=folder))
 
 
 def test_a_library_that_does_as_the_page_says_conforms(compiled, tmp_path):
