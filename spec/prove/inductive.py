@@ -241,13 +241,14 @@ def _apart(model: Model, one: Sentence, now: Situation, goals: Sequence[Bool]) -
 def _in_case(cases: Sequence[Bool], place: int, said: Bool) -> Bool:
     """Where a case is the first that holds, `said` does; past the last, where none of them holds.
 
-    What is known of the cases there is put in, so that no solver goes through what is not.
+    What is known of the cases there is put in, so that no solver goes through what is not. Nothing
+    else is written otherwise: z3's simplifier would make products of differences.
     """
     first = all_of(*map(negate, cases[:place]), *cases[place : place + 1])
     if is_symbolic(said):
-        known = [(z3.simplify(truth(case)), truth(False)) for case in cases[:place]]
-        known += [(z3.simplify(truth(case)), truth(True)) for case in cases[place : place + 1]]
-        said = z3.simplify(z3.substitute(z3.simplify(said), *known))
+        known = [(truth(case), truth(False)) for case in cases[:place]]
+        known += [(truth(case), truth(True)) for case in cases[place : place + 1]]
+        said = z3.substitute(said, *known)
     return implies(first, said)
 
 

@@ -84,7 +84,8 @@ class Translator:
 
     made: by the number that z3 gives a term, which is its own while the term is `kept`. calls: by
     symbol, its declaration, and where it was asked: the places, and the term that answers.
-    alike: what follows of a function's being one, of each two places where it was asked.
+    alike: what follows of a function's being one, of each two places where it was asked. products:
+    the numbers of the terms with a multiplication in them.
     """
 
     bitwuzla: Any
@@ -95,6 +96,7 @@ class Translator:
     kept: list[Any] = field(default_factory=list)
     calls: dict[str, list[tuple[Any, list[Any], Any]]] = field(default_factory=dict)
     alike: list[Any] = field(default_factory=list)
+    products: set[int] = field(default_factory=set)
 
     def __post_init__(self) -> None:
         kinds = self.bitwuzla.Kind
@@ -124,13 +126,19 @@ class Translator:
                 waiting += missing
                 continue
             waiting.pop()
-            made[name] = self._made(context, ast, [made[one] for one in numbers])
+            declared = Z3.get_app_decl(context, ast)
+            op = Z3.get_decl_kind(context, declared)
+            made[name] = self._made(context, ast, op, declared, [made[one] for one in numbers])
+            if op == z3.Z3_OP_BMUL or not self.products.isdisjoint(numbers):
+                self.products.add(name)
         return made[found]
 
-    def _made(self, context: Any, ast: Any, parts: list[Any]) -> Any:
+    def multiplies(self, term: Any) -> bool:
+        """Whether a term that has been translated has a multiplication in it."""
+        return term.get_id() in self.products
+
+    def _made(self, context: Any, ast: Any, op: int, declared: Any, parts: list[Any]) -> Any:
         """The term of a node, from the terms of its parts."""
-        declared = Z3.get_app_decl(context, ast)
-        op = Z3.get_decl_kind(context, declared)
         if op in LEAVES:
             return self._leaf(context, ast, op, declared, parts)
         if op not in self.kinds:

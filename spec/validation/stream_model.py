@@ -292,10 +292,14 @@ def named(s: Any, op: Any, things: Mapping[str, Word]) -> Mapping[str, Sequence[
 def apart(s: Any, op: Any, things: Mapping[str, Word]) -> Sequence[Bool]:
     """Where a step writes to what a sentence speaks of, and where it does not.
 
-    A solver would find out by itself, but goes through sums of 64 bits on the way.
+    A solver would find out by itself, but goes through sums of 64 bits on the way. Of a record: it
+    is its run's last if as many are read then as there are pages before the next run.
     """
     if not hasattr(op, "stop"):
-        return (below(plus(s.run, 1), s.runs),) if hasattr(op, "gfn") else ()
+        if not hasattr(op, "gfn"):
+            return ()
+        further, read = plus(s.run, 1), plus(s.seen_records, 1)
+        return (negate(read == s.before.at(further)), below(further, s.runs))
     if "p" not in things:
         return ()
     p, number = things["p"], s.seen_runs

@@ -85,3 +85,16 @@ def test_what_functions_imply_is_told_and_true_of_every_function():
     solver = bitwuzla.Bitwuzla(translator.manager, bitwuzla.Options())
     told = [translator.manager.mk_term(bitwuzla.Kind.NOT, [one]) for one in translator.alike]
     assert {solver.check_sat(one) for one in told} == {bitwuzla.Result.UNSAT}
+
+
+def test_what_has_a_product_in_it_is_known_of_terms_made_before_too():
+    bitwuzla = module("bitwuzla")
+    translator = Translator(bitwuzla, bitwuzla.TermManager())
+    a, b, c = (z3.BitVec(name, 64) for name in "abc")
+    plain, small = a - b == c, z3.simplify(a - b == c)
+    for term in (plain, small, z3.And(c != 0, small), z3.And(c != 0, plain)):
+        translator.of(term)
+    assert not translator.multiplies(plain)
+    assert translator.multiplies(small)
+    assert translator.multiplies(z3.And(c != 0, small))
+    assert not translator.multiplies(z3.And(c != 0, plain))
