@@ -41,8 +41,8 @@ def prove_group(
     supposed, asked = in_common(queries)
     questions = [term for one in asked for term in (one.plainly, one.given, *one.broken)]
     whole = Sessions(supposed, questions, budget)
-    few = _few(queries, needed.get(obligations[0].shares))
-    ask = Asking(whole, whole if few is None else Sessions(few, questions, budget))
+    few = enough(queries, needed.get(obligations[0].shares))
+    ask = Asking(whole, whole if few is None else Sessions(lambda: few, questions, budget))
     built = (time.perf_counter() - began) / len(obligations)
     known: dict[tuple[str, int], Answer] = {}
     showers = list(dict.fromkeys((shower_of(solvers), "z3")))
@@ -136,13 +136,16 @@ def _asked(query: Query, own: Sequence[Any]) -> Asked:
     return Asked(given if query.plain is True else _all([given, query.plain]), given, broken)
 
 
-def _few(queries: Sequence[Query], wanted: Wanted | None) -> Callable[[], Sequence[Any]] | None:
-    """What is enough to suppose, where all suppose the same and it is known."""
+def enough(queries: Sequence[Query], wanted: Wanted | None) -> Sequence[Any] | None:
+    """What is enough to suppose, where all suppose the same and it is known.
+
+    It is written before all that is supposed, which would have more said of the sets in it.
+    """
     first = queries[0].hypotheses
     alike = isinstance(first, Premises) and all(query.hypotheses is first for query in queries)
     if wanted is None or not alike or not isinstance(first, Premises):
         return None
-    return lambda: list(_numbered(first.few(wanted)).values())
+    return list(_numbered(first.few(wanted)).values())
 
 
 def _numbered(hypotheses: Sequence[Any]) -> dict[int, Any]:

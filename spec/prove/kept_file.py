@@ -16,10 +16,10 @@ import msgspec
 import z3
 
 from spec.pages import ListedPages, ListedWords
-from spec.prove.group import in_common
+from spec.prove.group import enough, in_common
 from spec.prove.kept import PREMISES, VALUES, Plain, shows
 from spec.prove.obligation import OTHERWISE, Obligation, is_shown
-from spec.prove.premises import Premises
+from spec.prove.premises import Premises, Wanted
 from spec.prove.run import catalogue
 from spec.prove.sessions import OPEN, Texts
 from spec.prove.solvers import Budget, module
@@ -108,10 +108,15 @@ def needed(obligations: Sequence[Obligation]) -> dict[str, list[int]]:
     supposed, beside = [term for *_, term in named], [truth(term) for term in first.rest()]
     questions = [term for one in asked for term in one.broken]
     places = Reasons(supposed, beside).needed(questions)
-    hard = _hard([*(supposed[place] for place in sorted(places)), *beside], questions)
+    few = _by_name(named[place] for place in sorted(places))
+    hard = [questions[number] for number in _hard(obligations, few)]
     places |= {place for term in hard for place in _z3_needs(supposed, beside, term)}
+    return _by_name(named[place] for place in sorted(places))
+
+
+def _by_name(things: Iterable[tuple[str, int, Any]]) -> dict[str, list[int]]:
     found: dict[str, list[int]] = {}
-    for name, n, _ in (named[place] for place in sorted(places)):
+    for name, n, _ in things:
         found.setdefault(name, []).append(n)
     return found
 
@@ -120,16 +125,23 @@ SEEDS, HARD = 3, 400_000
 """How often z3 is asked each goal, and from how many of its steps on one is hard: half a second."""
 
 
-def _hard(supposed: Sequence[Any], questions: Sequence[Any]) -> list[Any]:
-    """The questions that z3 has a hard time with, with one seed or another."""
-    found: dict[int, Any] = {}
+def _hard(obligations: Sequence[Obligation], wanted: Wanted) -> list[int]:
+    """Which goals of a group z3 has a hard time with, with one seed or another.
+
+    It is told what a proof is told, which has less said of sets than where all is supposed.
+    """
+    world = Symbolic()
+    queries = [one.ask(world) for one in obligations]
+    _, asked = in_common(queries)
+    few, questions = enough(queries, wanted), [term for one in asked for term in one.broken]
+    found = set[int]()
     for seed in range(SEEDS):
-        session = OPEN["z3"](supposed, Texts(supposed, ()), Budget(seed=seed))
-        for term in questions:
+        session = OPEN["z3"](few or (), Texts(few or (), ()), Budget(seed=seed))
+        for number, term in enumerate(questions):
             answer = session.ask(term)
             if answer.word != "unsat" or answer.rlimit > HARD:
-                found[term.get_id()] = term
-    return list(found.values())
+                found.add(number)
+    return sorted(found)
 
 
 def _z3_needs(supposed: Sequence[Any], beside: Sequence[Any], term: Any) -> list[int]:
@@ -191,8 +203,8 @@ def write(obligations: Iterable[Obligation], folder: Path, say: Callable[[str], 
         say(group)
         listed = list(members)
         values.update(found([one for one in listed if one.method == "witness"]))
-        if enough := needed(listed):
-            premises[group] = enough
+        if few := needed(listed):
+            premises[group] = few
     for name, made in ((VALUES, values), (PREMISES, premises)):
         lines = (f"{_text(key)}:{_text(told)}" for key, told in made.items())
         (folder / name).write_text("{" + ",\n".join(lines) + "}\n", encoding="utf-8")

@@ -439,9 +439,13 @@ def a_scan_finds_the_lowest(world: World, demands: Demands) -> Query:
     start = pick(i == left, c.first, shift_left(i, 6))
     so_far = implies(within(q, c.first, start), has(c.words, q))
     inside = all_of(within(i, left, plus(right, 1)), looked_at != MASK)
-    is_lowest = implies(within(q, c.first, found), has(c.words, q))
-    is_clear = all_of(at_most(c.first, found), negate(has(c.words, found)))
-    return must([*c.fits(), *lowest, so_far], is_lowest, is_clear, given=inside)
+    in_it = implies(within(q, start, found), has(c.words, q))
+    is_clear = all_of(at_most(start, found), negate(has(c.words, found)))
+    goals = (at_most(c.first, start), in_it, is_clear)
+    # The first word's mask is looked at by itself.
+    cases = (i == left, i != left)
+    goals = tuple(implies(case, goal) for goal in goals for case in cases)
+    return must([*c.fits(), *lowest, so_far], *goals, given=inside)
 
 
 # Counting

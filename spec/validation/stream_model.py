@@ -299,7 +299,8 @@ def apart(s: Any, op: Any, things: Mapping[str, Word]) -> Sequence[Bool]:
         if not hasattr(op, "gfn"):
             return ()
         further, read = plus(s.run, 1), plus(s.seen_records, 1)
-        return (negate(read == s.before.at(further)), below(further, s.runs))
+        more = below(further, s.runs)
+        return (more,) if things else (all_of(s.left == 1, read != s.before.at(further)), more)
     if "p" not in things:
         return ()
     p, number = things["p"], s.seen_runs

@@ -253,4 +253,24 @@ def plain(s: Svsm, op: Any) -> Bool:
     return negate(any_of(False, *blocks))
 
 
+def plain_in_place(s: Svsm, op: Any) -> Bool:
+    """The same, by a vCPU that works on frame 1, which system page 1 is for."""
+    if not hasattr(op, "vcpu"):
+        return plain(s, op)
+    mapped = all_of(s.hw.npt.at(1) == 1, s.hw.gfn.at(1) == 1)
+    return all_of(plain(s, op), s.cpus.first.at(op.vcpu) == 1, mapped)
+
+
+def apart(s: Svsm, op: Any, things: Mapping[str, Word]) -> Sequence[Bool]:
+    """Of two system pages: both in the block that a vCPU works on, the one, the other.
+
+    A solver would find out by itself, but goes through sums of 64 bits on the way.
+    """
+    if not hasattr(op, "vcpu") or not {"p", "q"} <= things.keys():
+        return ()
+    first, large = s.block(op.vcpu)
+    inside = [in_block(things[name], s.hw.npt.at(first), large) for name in ("p", "q")]
+    return (all_of(*inside), *inside)
+
+
 ALL: tuple[Sentence, ...] = (*GIVEN, *KEPT, *FIRST, *FOLLOWS)

@@ -5,7 +5,7 @@ from spec.machine import host
 from spec.prove.inductive import Model
 from spec.validation import launch, migration, pvalidate, reboot, visibility, vmsa
 from spec.validation.svsm import Svsm
-from spec.validation.svsm_claims import FIRST, FOLLOWS, GIVEN, KEPT, named, plain
+from spec.validation.svsm_claims import FIRST, FOLLOWS, GIVEN, KEPT, apart, named, plain_in_place
 from spec.validation.svsm_steps import STEPS
 
 RULES = (
@@ -27,6 +27,7 @@ MODEL = Model(
     FOLLOWS,
     FIRST,
     named,
-    plain,
+    plain_in_place,
     (ATOMIC_STEPS, BLOCK_ACCESS, FIXED_LAYOUT, ONE_GUEST, RMPUPDATE_FLUSHES),
+    apart=apart,
 )
