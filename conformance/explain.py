@@ -99,7 +99,7 @@ def _disciplines(name: str) -> Iterator[str]:
     yield f"{name} (discipline): {told.discipline.says}"
     yield f"needed by: {told.sentence.name}: {told.sentence.claim}"
     yield f"source: {told.sentence.source}"
-    needing = [s.name for model in MODELS for s in model.kept if name in s.needs]
+    needing = dict.fromkeys(s.name for model in MODELS for s in model.kept if name in s.needs)
     yield f"sentences that need it: {', '.join(needing) or told.sentence.name}"
     yield f"without it (defect {told.defect}), on a machine at rest:"
     yield from (f"  {number:2}. {line}" for number, line in enumerate(told.lines, 1))
