@@ -47,10 +47,15 @@ app = App(
 )
 vectors_app = App(name="vectors", help="Test vectors made by the solver.", help_format="plaintext")
 app.command(vectors_app)
-app.command("conformance.handoff.command:handoff", name="handoff")
-app.command("conformance.audit.command:audit_command", name="audit")
-app.command("conformance.report.command:report", name="report")
-app.command("conformance.adapters.command:adapter", name="adapter")
+ELSEWHERE = {
+    "handoff": "conformance.handoff.command:handoff",
+    "audit": "conformance.audit.command:audit_command",
+    "report": "conformance.report.command:report",
+    "adapter": "conformance.adapters.command:adapter",
+}
+"""Commands that are loaded when they are called."""
+for _name, _place in ELSEWHERE.items():
+    app.command(_place, name=_name)
 
 
 class UsageError(ValueError):
@@ -630,6 +635,10 @@ def main() -> NoReturn:
 
 def _of_command_line(tokens: Sequence[str]) -> int:
     check_files()
+    if tokens[:1] in (["--help"], ["-h"]):
+        # Help says nothing of a command that is not loaded.
+        for name in ELSEWHERE:
+            app[name]
     return int(app(tokens, exit_on_error=False, print_error=False) or 0)
 
 

@@ -253,3 +253,12 @@ def test_what_a_file_says_is_told_as_it_stands(tmp_path):
     path = tmp_path / "map.txt"
     path.write_text("root:x:0:0\n")
     assert "root:x:0:0" in run("handoff", path).stderr
+
+
+def test_help_says_what_each_command_is():
+    found = run("--help")
+    listed = found.stdout.partition("Commands")[2].partition("╰")[0].splitlines()[1:]
+    said = {line[2:14].strip(): line[15:].strip(" │") for line in listed}
+    assert found.returncode == 0
+    assert {"adapter", "audit", "conform", "handoff", "prove", "report"} <= said.keys()
+    assert [name for name, text in said.items() if name and not text] == []
